@@ -1,0 +1,1 @@
+"""The pages, the server and the command line."""

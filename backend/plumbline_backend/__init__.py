@@ -1,0 +1,1 @@
+"""Items, judges, judgements and the loop that learns from them."""

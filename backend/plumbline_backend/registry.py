@@ -1,0 +1,79 @@
+"""What can be swapped, by name. An entry is imported when it is first asked for.
+
+A new strategy, head, calibrator, importer, exporter or transform is one file and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from plumbline_backend.domain.errors import InputError, did_you_mean
+
+
+class Registry:
+    """Names to "module:Class", resolved on use."""
+
+    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._entries = dict(entries)
+
+    def names(self) -> tuple[str, ...]:
+        """Every name, in the order in which it is written below."""
+        return tuple(self._entries)
+
+    def get(self, name: str) -> Any:
+        """The class behind `name`. Raises InputError with the nearest valid name when there is none."""
+        if name not in self._entries:
+            raise InputError(f"{self.kind} {name!r} does not exist; {did_you_mean(name, self._entries)}")
+        module, _, attribute = self._entries[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+
+STRATEGIES = Registry(
+    "strategy",
+    {
+        "margin": "plumbline_backend.strategies.margin:Margin",
+        "entropy": "plumbline_backend.strategies.entropy:Entropy",
+        "least_confident": "plumbline_backend.strategies.least_confident:LeastConfident",
+        "random": "plumbline_backend.strategies.random:Random",
+    },
+)
+
+HEADS = Registry("head", {"linear_softmax": "plumbline_backend.heads.linear_softmax:LinearSoftmax"})
+
+CALIBRATORS = Registry("calibrator", {"temperature": "plumbline_backend.calibrators.temperature:Temperature"})
+
+IMPORTERS = Registry(
+    "importer",
+    {
+        "csv": "plumbline_backend.importers.delimited:CsvImporter",
+        "tsv": "plumbline_backend.importers.delimited:TsvImporter",
+        "jsonl": "plumbline_backend.importers.jsonl:JsonlImporter",
+        "parquet": "plumbline_backend.importers.parquet:ParquetImporter",
+        "npz": "plumbline_backend.importers.npz:NpzImporter",
+        "fits": "plumbline_backend.importers.fits:FitsImporter",
+        "images": "plumbline_backend.importers.images:ImageFolderImporter",
+    },
+)
+
+TRANSFORMS = Registry(
+    "transform",
+    {
+        "numeric": "plumbline_backend.pool.transforms.numeric:NumericTransform",
+        "category": "plumbline_backend.pool.transforms.category:CategoryTransform",
+        "text": "plumbline_backend.pool.transforms.text:TextTransform",
+        "image": "plumbline_backend.pool.transforms.image:ImageTransform",
+        "embedding": "plumbline_backend.pool.transforms.embedding:EmbeddingTransform",
+    },
+)
+
+LABEL_EXPORTERS = Registry(
+    "label exporter",
+    {
+        "csv": "plumbline_backend.exporters.labels_csv:CsvLabels",
+        "parquet": "plumbline_backend.exporters.labels_parquet:ParquetLabels",
+        "jsonl": "plumbline_backend.exporters.labels_jsonl:JsonlLabels",
+    },
+)

@@ -1,0 +1,1 @@
+"""Fused loss and one-pass scoring for linear and cosine classification heads."""
