@@ -1,0 +1,94 @@
+"""What can be swapped in the loop: the shape of a strategy, a head and a calibrator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumbline_backend.domain.selection import PoolScores
+from plumbline_backend.domain.types import Proba, Utility
+
+Features = NDArray[np.floating[Any]]
+"""(n_items, n_features), finite."""
+Logits = NDArray[np.floating[Any]]
+"""(n_items, n_classes), finite."""
+Targets = NDArray[np.integer[Any]]
+"""(n_items,), class indices in 0 .. n_classes - 1."""
+
+
+class Strategy(Protocol):
+    """Says how much each item would teach the model."""
+
+    name: str
+    needs: frozenset[str]
+    """What must be known of the items: "proba", or nothing (works before the first model)."""
+    explanation: str
+    """One sentence for the person who chooses it."""
+
+    def utility(self, scores: PoolScores, rng: np.random.Generator) -> Utility:
+        """(n_items,), higher is asked sooner; NaN where the scores are NaN. Does not change `scores`."""
+        ...
+
+
+class Head(Protocol):
+    """A classifier over features."""
+
+    name: str
+
+    def fit(
+        self,
+        features: Features,
+        targets: Targets,
+        n_classes: int,
+        sample_weight: NDArray[np.floating[Any]] | None = None,
+        warm_start: Self | None = None,
+    ) -> Self:
+        """Learn from labelled items. Raises InputError on what cannot be learned from."""
+        ...
+
+    def logits(self, features: Features) -> NDArray[np.float64]:
+        """(n_items, n_classes)."""
+        ...
+
+    def proba(self, features: Features, temperature: float = 1.0) -> NDArray[np.float64]:
+        """(n_items, n_classes), rows sum to 1."""
+        ...
+
+    def scores(self, features: Features, temperature: float = 1.0) -> PoolScores:
+        """What the queries need of each item, without an n_items x n_classes array."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` needs into an existing folder."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The head that `save` wrote."""
+        ...
+
+
+class Calibrator(Protocol):
+    """Turns logits into probabilities that can be taken at their word."""
+
+    name: str
+
+    def fit(self, logits: Logits, targets: Targets) -> Self:
+        """Learn from items that the head was not trained on."""
+        ...
+
+    def proba(self, logits: Logits) -> NDArray[np.float64]:
+        """(n_items, n_classes), rows sum to 1."""
+        ...
+
+    def cross_fitted(self, logits: Logits, targets: Targets, folds: int, rng: np.random.Generator) -> Proba:
+        """Each item's probabilities from a calibrator fitted on the other folds, for honest metrics."""
+        ...
+
+    def parameters(self) -> Mapping[str, float]:
+        """What was learned, by name."""
+        ...

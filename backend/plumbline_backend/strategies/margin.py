@@ -1,0 +1,21 @@
+"""Margin sampling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plumbline_backend.domain.selection import PoolScores
+from plumbline_backend.domain.types import Utility
+
+
+class Margin:
+    """One minus the gap between the two likeliest classes. Source: Scheffer et al. 2001."""
+
+    name = "margin"
+    needs = frozenset({"proba"})
+    explanation = "Asks the items where the two likeliest classes are closest; the best default on most data."
+
+    def utility(self, scores: PoolScores, rng: np.random.Generator) -> Utility:  # noqa: ARG002
+        """(n_items,) in [0, 1]."""
+        gap = scores.top1 - scores.top2
+        return np.subtract(1, gap, out=gap)
