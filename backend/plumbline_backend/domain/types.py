@@ -25,7 +25,15 @@ Stratum = Literal["stream", "model", "random", "browse"]
 """How an item came to be asked: from the random stream, a model's ranking, a random ranking, or by hand."""
 ColumnRole = Literal["id", "text", "image", "numeric", "category", "label", "features", "metadata", "ignore"]
 COLUMN_ROLES: tuple[ColumnRole, ...] = (
-    "id", "text", "image", "numeric", "category", "label", "features", "metadata", "ignore",
+    "id",
+    "text",
+    "image",
+    "numeric",
+    "category",
+    "label",
+    "features",
+    "metadata",
+    "ignore",
 )
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 

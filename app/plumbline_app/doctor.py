@@ -1,0 +1,90 @@
+"""What this machine has for Plumbline, and the command that brings what it lacks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib import metadata, util
+from pathlib import Path
+from typing import NamedTuple
+
+CORE = ("numpy", "torch", "scikit-learn", "sqlalchemy", "panel", "bokeh", "fastapi", "onnxruntime", "pyarrow")
+LOW_DISK_BYTES = 1 << 30
+
+
+class Finding(NamedTuple):
+    """One line of the report. `remedy` is empty when nothing needs to be done."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    optional: bool = False
+
+
+def examine(workspace: Path) -> list[Finding]:
+    """Every finding, in the order in which a newcomer would need them."""
+    return [
+        Finding("python", True, f"{platform.python_version()} on {platform.platform()}"),
+        *(_distribution(name) for name in CORE),
+        _kernels(),
+        _database(),
+        _disk(workspace),
+        _browser(),
+        _extra("sentence-transformers", "sentence_transformers", "text"),
+        _extra("triton", "triton", "gpu"),
+    ]
+
+
+def _distribution(name: str) -> Finding:
+    try:
+        return Finding(name, True, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed", "make install")
+
+
+def _extra(name: str, module: str, extra: str) -> Finding:
+    if util.find_spec(module) is not None:
+        return Finding(name, True, metadata.version(name), optional=True)
+    return Finding(
+        name, False, "not installed (optional)", f"pip install 'plumbline[{extra}]'", optional=True
+    )
+
+
+def _kernels() -> Finding:
+    import torch
+    from plumbline_kernels import which_path
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
+    chosen = which_path(torch.empty(0, device="cuda" if torch.cuda.is_available() else "cpu"))
+    return Finding("kernel path", True, f"{chosen.path} ({chosen.reason}); {device}; {os.cpu_count()} cores")
+
+
+def _database() -> Finding:
+    from plumbline_backend.store import sqlite_report
+
+    report = sqlite_report()
+    return Finding("sqlite", report.ok, report.found, report.remedy)
+
+
+def _disk(workspace: Path) -> Finding:
+    existing = next(p for p in [workspace.resolve(), *workspace.resolve().parents] if p.exists())
+    free = shutil.disk_usage(existing).free
+    writable = os.access(existing, os.W_OK)
+    found = f"{existing}: {free / 2**30:.1f} GiB free, {'writable' if writable else 'not writable'}"
+    remedy = (
+        ""
+        if writable and free > LOW_DISK_BYTES
+        else "free some space, or choose another folder with --workspace"
+    )
+    return Finding("workspace", not remedy, found, remedy)
+
+
+def _browser() -> Finding:
+    found = next(
+        (p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None
+    )
+    if found:
+        return Finding("browser (for tests)", True, found, optional=True)
+    return Finding("browser (for tests)", False, "none found", "apt-get install chromium", optional=True)

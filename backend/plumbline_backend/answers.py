@@ -1,0 +1,188 @@
+"""What people and imported labels say today, kept in memory and in step with the ledger.
+
+The ledger stays the truth: the view is rebuilt from it whenever its newest row is not the one last seen here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from plumbline_backend.domain.types import Positions, Question, State, Stratum
+from plumbline_backend.store import Store
+
+CONCURRENT_IDS = 200
+"""With several writers a lower id can be committed after a higher one; so many ids are looked at again."""
+
+
+class Answer(NamedTuple):
+    """One judge's current judgement of an item."""
+
+    id: int
+    state: State
+    class_id: str | None
+    stratum: Stratum
+
+
+class Labels(NamedTuple):
+    """Items and, for each, the index of its class in the list of class ids given with the request."""
+
+    items: Positions
+    targets: np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class Answers:
+    """The current judgements of one question. Safe to use from several threads."""
+
+    def __init__(self, store: Store, question_id: int, reserve: Positions, n_items: int) -> None:
+        self._store = store
+        self._question_id = question_id
+        self._in_reserve = np.zeros(n_items, dtype=bool)
+        self._in_reserve[reserve] = True
+        self._lookback = 0 if store.single_writer else CONCURRENT_IDS
+        self._seen = -1
+        self._people: dict[int, dict[int, Answer]] = {}
+        self._imported: dict[int, Answer] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def newest_id(self) -> int:
+        """Id of the newest ledger row that the view holds."""
+        return self._seen
+
+    def refresh(self) -> None:
+        """Take in what was written to the ledger since the last look, by anyone; costs what has changed."""
+        with self._lock:
+            newest = self._store.ledger.newest_id(self._question_id)
+            if self._seen < 0:
+                self._load()
+            elif newest > self._seen:
+                changed = self._store.ledger.items_since(self._question_id, self._seen - self._lookback)
+                self._reload(changed)
+            self._seen = max(newest, self._seen)
+
+    def _load(self) -> None:
+        for item, judge_id, answer in self._rows("person"):
+            self._people.setdefault(item, {})[judge_id] = answer
+        self._imported = {item: answer for item, _, answer in self._rows("imported")}
+
+    def _reload(self, items: Sequence[int]) -> None:
+        for item in items:
+            self._people.pop(item, None)
+        for row in self._store.ledger.current(self._question_id, items=items, judge_kinds=("person",)):
+            self._people.setdefault(row.item, {})[row.judge_id] = Answer(
+                row.id, row.state, row.answer, row.stratum
+            )
+
+    def of(self, item: int) -> Mapping[int, Answer]:
+        """People's current judgements of an item, by judge id."""
+        with self._lock:
+            return dict(self._people.get(item, {}))
+
+    def in_reserve(self, item: int) -> bool:
+        """Whether the item belongs to the part of the pool that is never trained on."""
+        return bool(self._in_reserve[item])
+
+    def closed(self, item: int) -> bool:
+        """Whether nobody needs to be asked about the item: answered, or flagged as broken."""
+        with self._lock:
+            if item in self._imported:
+                return True
+            return any(a.state in ("answered", "flagged") for a in self._people.get(item, {}).values())
+
+    def closed_items(self) -> Positions:
+        """Every item for which `closed` holds, in ascending order."""
+        with self._lock:
+            items = {i for i in self._people if self.closed(i)} | set(self._imported)
+        return np.array(sorted(items), dtype=np.int64)
+
+    def training(self, question: Question) -> tuple[Labels, tuple[str, ...]]:
+        """Labels outside the reserve, and the ids of the classes that occur in them, in schema order."""
+        with self._lock:
+            chosen = {i: a.class_id for i, a in self._imported.items() if a.class_id is not None}
+            chosen |= {i: c for i in self._people if (c := self._majority(i, question)) is not None}
+        rows = [(i, question.resolve(c)) for i, c in sorted(chosen.items()) if not self._in_reserve[i]]
+        present = {c for _, c in rows}
+        classes = tuple(c.id for c in question.active if c.id in present)
+        return _labels(rows, classes), classes
+
+    def stream(self, question: Question, classes: tuple[str, ...]) -> Labels:
+        """Answers to asks of the random stream; -1 as the target where the class is not among `classes`."""
+        with self._lock:
+            rows = [
+                (item, choice)
+                for item, by_judge in sorted(self._people.items())
+                if self._in_reserve[item]
+                and any(a.stratum == "stream" and a.state == "answered" for a in by_judge.values())
+                and (choice := self._majority(item, question)) is not None
+            ]
+        return _labels(rows, classes)
+
+    def state(self, item: int) -> State | None:
+        """The state that people have given the item, or None."""
+        with self._lock:
+            by_judge = self._people.get(item)
+            return _item_state(by_judge) if by_judge else None
+
+    def choice(self, item: int, question: Question) -> str | None:
+        """The class that most people gave the item, else the imported one, or None."""
+        with self._lock:
+            if item in self._people:
+                return self._majority(item, question)
+            imported = self._imported.get(item)
+            return (
+                None if imported is None or imported.class_id is None else question.resolve(imported.class_id)
+            )
+
+    def n_by_state(self) -> Counter[str]:
+        """How many items have each state; an item answered by anyone counts as answered."""
+        with self._lock:
+            return Counter(_item_state(by_judge) for by_judge in self._people.values() if by_judge)
+
+    def n_by_class(self, question: Question) -> Counter[str]:
+        """How many items carry each class, by majority of the people's answers."""
+        with self._lock:
+            majority = (self._majority(item, question) for item in self._people)
+            return Counter(c for c in majority if c is not None)
+
+    def _majority(self, item: int, question: Question) -> str | None:
+        """The class most people gave; among equals the one given last."""
+        given = [a for a in self._people[item].values() if a.state == "answered" and a.class_id is not None]
+        if not given:
+            return None
+        votes = Counter(question.resolve(a.class_id) for a in given if a.class_id is not None)
+        most = max(votes.values())
+        for answer in sorted(given, key=lambda a: -a.id):
+            resolved = question.resolve(str(answer.class_id))
+            if votes[resolved] == most:
+                return resolved
+        return None
+
+    def _rows(self, kind: str) -> list[tuple[int, int, Answer]]:
+        arrays = self._store.ledger.current_arrays(self._question_id, judge_kinds=(kind,))
+        columns = zip(
+            arrays.item.tolist(), arrays.judge_id.tolist(), arrays.id.tolist(), arrays.state, arrays.answer,
+            arrays.stratum, strict=True,
+        )  # fmt: skip
+        return [
+            (item, judge, Answer(row, state, answer, stratum))
+            for item, judge, row, state, answer, stratum in columns
+        ]
+
+
+def _labels(rows: list[tuple[int, str]], classes: tuple[str, ...]) -> Labels:
+    index = {class_id: i for i, class_id in enumerate(classes)}
+    return Labels(
+        np.array([item for item, _ in rows], dtype=np.int64),
+        np.array([index.get(class_id, -1) for _, class_id in rows], dtype=np.int64),
+    )
+
+
+def _item_state(by_judge: Mapping[int, Answer]) -> State:
+    states = {answer.state for answer in by_judge.values()}
+    order: tuple[State, ...] = ("flagged", "answered", "unsure", "skipped")
+    return next(state for state in order if state in states)

@@ -1,0 +1,196 @@
+"""Starts jobs, keeps their rows true, and hands results over. The rows in the store are the only truth.
+
+A job is claimed with a lease and a fencing token. Its result is handed over only while that token is the newest,
+so what a lost worker brings later changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, JobFailedError, PlumblineError
+from plumbline_backend.domain.types import Job
+from plumbline_backend.jobs.executors import Executor, Work
+from plumbline_backend.store import Store
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 0.2
+"""The pages read a job's row this often; writing it more often would only queue at the database."""
+
+OnResult = Callable[[Job, Mapping[str, Any]], None]
+
+
+class Cancelled(Exception):  # noqa: N818 - a signal between threads, not an error
+    """Raised inside a task's report once its cancel was asked for."""
+
+
+class Jobs:
+    """Every job of a workspace. Jobs of one lane run one after the other; lanes run beside each other."""
+
+    def __init__(self, store: Store, executor: Executor, lease_s: float) -> None:
+        self._store = store
+        self._executor = executor
+        self._lease_s = lease_s
+        self._lane_locks: dict[str, threading.Lock] = {}
+        self._lane_of: dict[int, str] = {}
+        self._threads: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+        self._closing = False
+        self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="coordinator")
+        for lost in store.jobs.expire():
+            logger.warning("job %s (%s) was lost by an earlier server", lost.id, lost.kind)
+
+    def start(
+        self,
+        kind: str,
+        project_id: int | None,
+        work: Work,
+        on_result: OnResult,
+        lane: str,
+        summary: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Queue `work` in `lane` and return its row at once. `on_result` runs before the job counts as done."""
+        job = self._store.jobs.create(kind, project_id, dict(summary or {}))
+        thread = threading.Thread(
+            target=self._run, args=(job, work, on_result, lane), name=f"job-{job.id}", daemon=True
+        )
+        with self._lock:
+            if self._closing:
+                raise ConflictError("the workspace is closing; no job can start")
+            self._threads.add(thread)
+            self._lane_locks.setdefault(lane, threading.Lock())
+        thread.start()
+        return job
+
+    def soon(self, decide: Callable[[], object]) -> None:
+        """Have the coordinating thread call `decide`, which looks whether a job is due. Errors are logged."""
+        with self._lock:
+            if not self._closing:
+                self._coordinator.submit(self._decide, decide)
+
+    def get(self, job_id: int) -> Job:
+        """The row of a job. Raises NotFoundError."""
+        return self._store.jobs.get(job_id)
+
+    def list(self, project_id: int | None = None, limit: int = 20) -> list[Job]:
+        """The newest jobs first."""
+        return self._store.jobs.list(project_id, limit)
+
+    def cancel(self, job_id: int) -> Job:
+        """Ask for the end of a job; a running one is stopped at once. Cancelling an ended job does nothing."""
+        self._store.jobs.request_cancel(job_id)
+        with self._lock:
+            lane = self._lane_of.get(job_id)
+        if lane is not None:
+            self._executor.stop(lane)
+        return self.get(job_id)
+
+    def wait(self, job_id: int, timeout_s: float = 600.0) -> Job:
+        """Block until the job has ended. Raises JobFailedError when it failed, TimeoutError when it takes longer."""
+        until = time.monotonic() + timeout_s
+        while (job := self.get(job_id)).state in ("queued", "running"):
+            if time.monotonic() > until:
+                raise TimeoutError(f"job {job_id} ({job.kind}) still {job.state} after {timeout_s} s")
+            time.sleep(0.02)
+        if job.state != "done":
+            raise JobFailedError(f"{job.kind}: {job.message or job.state}")
+        return job
+
+    def close(self) -> None:
+        """Stop what runs and wait for every thread, so that no row stays 'running'."""
+        with self._lock:
+            self._closing = True
+            threads = list(self._threads)
+        self._coordinator.shutdown()
+        self._executor.close()
+        for thread in threads:
+            thread.join()
+
+    def _decide(self, decide: Callable[[], object]) -> None:
+        try:
+            decide()
+        except ConflictError as error:
+            logger.info("no job started: %s", error)
+        except Exception:
+            logger.exception("deciding whether a job is due failed")
+
+    def _run(self, job: Job, work: Work, on_result: OnResult, lane: str) -> None:
+        try:
+            with self._lane_locks[lane]:
+                self._run_claimed(job, work, on_result, lane)
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _run_claimed(self, job: Job, work: Work, on_result: OnResult, lane: str) -> None:
+        if self._closing or self._store.jobs.get(job.id).state == "cancelled":
+            self._store.jobs.request_cancel(job.id)
+            return
+        claimed = self._store.jobs.claim(job.id, self._lease_s)
+        with self._lock:
+            self._lane_of[job.id] = lane
+        ended = threading.Event()
+        beat = threading.Thread(target=self._keep_alive, args=(claimed, ended), daemon=True)
+        beat.start()
+        try:
+            result = self._executor.run(lane, work, self._reporter(claimed))
+            ended.set()
+            beat.join()
+            if not self._store.jobs.heartbeat(claimed.id, claimed.token, 1.0, "saving", self._lease_s):
+                raise Cancelled
+            on_result(claimed, result)
+            self._finish(claimed, "done", result=result, message="done")
+        except Cancelled:
+            self._finish(claimed, "cancelled", message="cancelled")
+        except Exception as error:
+            self._fail(claimed, error)
+        finally:
+            ended.set()
+            with self._lock:
+                self._lane_of.pop(job.id, None)
+
+    def _reporter(self, job: Job) -> Callable[[float, str], None]:
+        last = 0.0
+
+        def report(progress: float, message: str) -> None:
+            nonlocal last
+            if time.monotonic() - last < PROGRESS_EVERY_S:
+                return
+            last = time.monotonic()
+            if not self._store.jobs.heartbeat(job.id, job.token, progress, message, self._lease_s):
+                raise Cancelled
+
+        return report
+
+    def _keep_alive(self, job: Job, ended: threading.Event) -> None:
+        while not ended.wait(self._lease_s / 3):
+            current = self._store.jobs.get(job.id)
+            if not self._store.jobs.heartbeat(
+                job.id, job.token, current.progress, current.message, self._lease_s
+            ):
+                return
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        current = self._store.jobs.get(job.id)
+        if current.state == "cancelled" or self._closing or self._store.jobs.cancel_requested(job.id):
+            self._finish(job, "cancelled", message="cancelled")
+            return
+        if not isinstance(error, PlumblineError):
+            logger.error("job %s (%s) failed", job.id, job.kind, exc_info=error)
+        problems = None
+        if isinstance(error, ImportRefusedError):
+            problems = {"problems": [asdict(p) for p in error.problems], "n_more": error.n_more}
+        self._finish(job, "failed", message=str(error) or type(error).__name__, result=problems)
+
+    def _finish(self, job: Job, state: str, *, message: str, result: Mapping[str, Any] | None = None) -> None:
+        try:
+            self._store.jobs.finish(job.id, job.token, state, result=result, message=message)
+        except ConflictError as error:
+            logger.warning("job %s: a late result was refused: %s", job.id, error)

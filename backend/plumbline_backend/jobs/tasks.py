@@ -1,0 +1,21 @@
+"""What a worker can do, by name. A task takes JSON-like arguments and returns a JSON-like result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+TASKS = {
+    "import": "plumbline_backend.ingest:import_pool",
+    "demo": "plumbline_backend.ingest:import_demo",
+    "fit": "plumbline_backend.learn:fit_head",
+    "export_classifier": "plumbline_backend.exporters.task:export_classifier",
+}
+
+
+def run_task(name: str, spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Mapping[str, Any]:
+    """Import the task's module, which may be heavy, and run it."""
+    module, _, function = TASKS[name].partition(":")
+    result: Mapping[str, Any] = getattr(import_module(module), function)(spec, report)
+    return result

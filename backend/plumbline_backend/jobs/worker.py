@@ -1,0 +1,48 @@
+"""The worker process: one JSON line in (task, spec), JSON lines out (progress ..., then result or error).
+
+It never opens the database. Whatever a library prints goes to standard error, so that the answers stay readable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import IO, Any
+
+from plumbline_backend.domain.errors import ImportRefusedError
+from plumbline_backend.jobs.tasks import run_task
+
+NICENESS = 5
+"""Keeps a page quick while a worker trains on a small machine."""
+
+
+def main() -> None:
+    """Serve tasks until standard input closes."""
+    os.nice(NICENESS)
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1) as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        for line in sys.stdin:
+            request = json.loads(line)
+            _serve(request["task"], request["spec"], answers)
+
+
+def _serve(task: str, spec: dict[str, Any], answers: IO[str]) -> None:
+    def say(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    try:
+        result = run_task(task, spec, lambda progress, text: say({"progress": progress, "message": text}))
+    except ImportRefusedError as error:
+        problems = [asdict(problem) for problem in error.problems]
+        say({"error": "ImportRefusedError", "problems": problems, "n_more": error.n_more})
+    except Exception as error:  # the boundary of the process: the reason travels to the server
+        say({"error": type(error).__name__, "text": str(error)})
+    else:
+        say({"result": result})
+
+
+if __name__ == "__main__":
+    main()

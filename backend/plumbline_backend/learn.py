@@ -1,0 +1,191 @@
+"""Fit -> calibrate -> measure -> score -> rank: what the worker does with the labels, top to bottom."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plumbline_backend.domain.selection import PoolScores, rank
+from plumbline_backend.domain.types import Interval, Positions
+from plumbline_backend.evaluation import StreamEvaluation, evaluate_on_stream
+from plumbline_backend.heads.linear_softmax import LinearSoftmax
+from plumbline_backend.ingest import load_stream_order
+from plumbline_backend.pool.matrix import FeatureMatrix
+from plumbline_backend.pool.pool import Pool
+from plumbline_backend.registry import STRATEGIES
+
+SCORE_ROWS = 65_536
+"""Items scored at a time: 100 MB of float32 features at 384 columns."""
+
+Report = Callable[[float, str], None]
+
+
+def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """Train a head and rank the pool with it. Returns the new folder's name and the metrics.
+
+    spec: what `Loop._start_fit` writes. The folder appears under `models` only when it is complete.
+    """
+    phases = Phases()
+    pool = Pool.open(Path(spec["pool"]))
+    report(0.05, "training")
+    with phases("fit"):
+        head = _fit(spec, pool.features)
+    report(0.2, "calibrating")
+    with phases("calibrate"):
+        measured = _measure(spec, head, pool.features)
+    with phases("score"):
+        scores = _score(head, measured.calibrator.temperature_, pool.features, report)
+    report(0.95, "ranking")
+    with phases("rank"):
+        items, utility = _rank(spec, scores, pool.n_items)
+    metrics = _metrics(spec, head, measured, phases)
+    return {"folder": _write(spec, head, scores, items, utility, metrics), "metrics": metrics}
+
+
+class Phases:
+    """Seconds spent in each part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def _fit(spec: Mapping[str, Any], features: FeatureMatrix) -> LinearSoftmax:
+    head = LinearSoftmax(l2=spec["l2"])
+    return head.fit(
+        features.gather(np.array(spec["train_items"], dtype=np.int64)),
+        np.array(spec["train_targets"], dtype=np.int64),
+        len(spec["classes"]),
+        warm_start=_previous(spec, features.d),
+    )
+
+
+def _previous(spec: Mapping[str, Any], n_features: int) -> LinearSoftmax | None:
+    """The last head, as a start for the next, when it has the same classes and features."""
+    if spec["warm_start"] is None:
+        return None
+    folder = Path(spec["models"]) / spec["warm_start"]
+    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    if described["classes"] != spec["classes"]:
+        return None
+    previous = LinearSoftmax.load(folder)
+    return previous if previous.weight_.shape[1] == n_features else None
+
+
+def _measure(spec: Mapping[str, Any], head: LinearSoftmax, features: FeatureMatrix) -> StreamEvaluation:
+    stream = features.gather(np.array(spec["stream_items"], dtype=np.int64))
+    return evaluate_on_stream(
+        head.logits(stream),
+        [spec["active"].index(class_id) for class_id in spec["classes"]],
+        np.array(spec["stream_targets"], dtype=np.int64),
+        len(spec["active"]),
+        spec["calibrate_from"],
+        spec["seed"],
+    )
+
+
+def _score(head: LinearSoftmax, temperature: float, features: FeatureMatrix, report: Report) -> PoolScores:
+    parts = []
+    for start, chunk in features.chunks(SCORE_ROWS):
+        parts.append(head.scores(chunk, temperature))
+        report(
+            0.2 + 0.75 * (start + len(chunk)) / features.n, f"scored {start + len(chunk):,} of {features.n:,}"
+        )
+    return PoolScores.concatenate(parts)
+
+
+def _rank(
+    spec: Mapping[str, Any], scores: PoolScores, n_items: int
+) -> tuple[Positions, np.ndarray[Any, Any]]:
+    """The best items to ask and their utility; the reserve and what is closed are left out."""
+    rng = np.random.default_rng([spec["seed"], spec["version"]])
+    candidates = np.ones(n_items, dtype=bool)
+    candidates[load_stream_order(Path(spec["pool"]))] = False
+    candidates[np.array(spec["closed_items"], dtype=np.int64)] = False
+    utility = STRATEGIES.get(spec["strategy"])().utility(scores, rng)
+    items = rank(utility, candidates, spec["ranking_length"], rng)
+    return items, utility[items]
+
+
+def _metrics(
+    spec: Mapping[str, Any], head: LinearSoftmax, measured: StreamEvaluation, phases: Phases
+) -> dict[str, Any]:
+    evaluation = measured.evaluation
+    return {
+        "strategy": spec["strategy"],
+        "l2": spec["l2"],
+        "classes": spec["classes"],
+        "temperature": measured.calibrator.temperature_,
+        "temperature_note": measured.calibrator.note_,
+        "n_iterations": head.n_iterations_,
+        "seconds": phases.seconds,
+        "accuracy": as_json(evaluation.accuracy),
+        "ece": as_json(evaluation.ece),
+        "ece_null": None if evaluation.n == 0 else evaluation.ece_null,
+        "nll": as_json(evaluation.nll),
+        "brier": as_json(evaluation.brier),
+    }
+
+
+def as_json(interval: Interval) -> list[float | int | None]:
+    """[value, low, high, n], with None for what is unknown."""
+    return [None if np.isnan(v) else float(v) for v in interval[:3]] + [interval.n]
+
+
+def _write(
+    spec: Mapping[str, Any],
+    head: LinearSoftmax,
+    scores: PoolScores,
+    items: Positions,
+    utility: np.ndarray[Any, Any],
+    metrics: Mapping[str, Any],
+) -> str:
+    models = Path(spec["models"])
+    name = f"v{spec['version']:06d}-{uuid.uuid4().hex[:8]}"
+    half_done = models / f".{name}"
+    half_done.mkdir(parents=True)
+    head.save(half_done)
+    for part in ("top1", "top2", "entropy"):
+        np.save(half_done / f"{part}.npy", getattr(scores, part).astype(np.float32))
+    np.save(half_done / "argmax.npy", scores.argmax.astype(np.int32))
+    np.savez(half_done / "ranking.npz", items=items, utility=utility.astype(np.float64))
+    described = {"classes": spec["classes"], "metrics": metrics}
+    (half_done / "model.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+    _flush(half_done)
+    half_done.rename(models / name)
+    _drop_old_scores(models, keep=name, previous=spec["warm_start"])
+    return name
+
+
+def _flush(folder: Path) -> None:
+    """Bring the folder to disk before its rename makes it visible."""
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _drop_old_scores(models: Path, keep: str, previous: str | None) -> None:
+    """Scores are as long as the pool: only the serving model and the one before keep theirs, weights all stay."""
+    for folder in models.iterdir():
+        if folder.name.startswith(".") and folder.name != f".{keep}":
+            shutil.rmtree(folder)  # left by a worker that was stopped half-way
+        elif folder.name not in (keep, previous):
+            for part in ("top1", "top2", "entropy", "argmax"):
+                (folder / f"{part}.npy").unlink(missing_ok=True)

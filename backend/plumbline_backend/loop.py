@@ -1,0 +1,301 @@
+"""THE PATH: record -> fit -> score -> next query, for one question of one project.
+
+Recording never waits for training. A fit runs in a worker process over what the ledger said when it started; when
+it is done its ranking replaces the old one, and until then the old one serves, with the number of newer answers
+shown beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from plumbline_backend.answers import Answers
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.splits import is_stream_ask
+from plumbline_backend.domain.types import (
+    Ask,
+    Job,
+    Judge,
+    Judgement,
+    ModelVersion,
+    NewJudgement,
+    Positions,
+    ProjectRow,
+    Question,
+    QueryRow,
+)
+from plumbline_backend.jobs.executors import Work
+from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.settings import Settings
+from plumbline_backend.store import Store
+
+
+class Folders(NamedTuple):
+    """Where a project keeps its pool and its models."""
+
+    pool: Path
+    models: Path
+
+
+class Loop:
+    """One question's loop. Holds no truth of its own: everything can be rebuilt from store and folders."""
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Jobs,
+        project: ProjectRow,
+        question_id: int,
+        folders: Folders,
+        settings: Settings,
+        stream_order: Positions,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._project = project
+        self._question_id = question_id
+        self._folders = folders
+        self._settings = settings
+        self._stream_order = stream_order
+        self.answers = Answers(store, question_id, stream_order, project.n_items)
+        self._lock = threading.RLock()
+        self._training: Job | None = None
+        self._fit_asked = False
+
+    # The path, in order.
+
+    def record(self, new: NewJudgement) -> Judgement:
+        """Write one judgement durably, then see whether the head should learn from it."""
+        if new.stratum == "stream" and not self.answers.in_reserve(new.item):
+            raise InputError(
+                f"stratum: item {new.item} is not in the random stream's reserve; expected 'model' or 'browse'"
+            )
+        self.answers.refresh()
+        judgement = self._store.ledger.record(self._keep_origin(new))
+        self.fit_soon()
+        return judgement
+
+    def undo(self, judge: Judge, client_uuid: str, judgement_id: int | None = None) -> Judgement | None:
+        """Revoke the judge's newest judgement, or the named one; returns it, or None when there is none."""
+        revoked = self._store.ledger.undo(self._question_id, judge.id, client_uuid, judgement_id)
+        self.fit_soon()
+        return revoked
+
+    def fit_soon(self) -> None:
+        """Have `fit_if_due` called by the coordinating thread, once for any number of calls until then."""
+        with self._lock:
+            if self._fit_asked:
+                return
+            self._fit_asked = True
+        self._jobs.soon(self._fit_asked_for)
+
+    def _fit_asked_for(self) -> None:
+        with self._lock:
+            self._fit_asked = False
+        self.fit_if_due()
+
+    def fit_if_due(self) -> Job | None:
+        """Start a fit unless one runs, nothing has changed since the last, or there is nothing to learn yet."""
+        with self._lock:
+            self.answers.refresh()
+            if self.training() is not None or self.waiting():
+                return None
+            newest = self.newest_model()
+            if (
+                newest is not None
+                and newest.ledger_id >= self.answers.newest_id
+                and not self._settings_changed(newest)
+            ):
+                return None
+            self._training = self._start_fit()
+            return self._training
+
+    def next_items(self, judge: Judge, holder: str, n: int) -> list[Ask]:
+        """Lease the next `n` items to `holder`: first what it holds already, then stream and ranking, interleaved."""
+        self.answers.refresh()
+        return self._store.leases.claim(
+            self._question_id, holder, judge.id, self._plan, n, self._settings["lease_ttl_s"]
+        )
+
+    # Fit and score happen in the worker (learn.py); here is what goes in and what is done with the result.
+
+    def _start_fit(self) -> Job:
+        question = self.question()
+        training, classes = self.answers.training(question)
+        active = tuple(c.id for c in question.active)
+        stream = self.answers.stream(question, active)
+        newest = self.newest_model()
+        spec = {
+            "models": str(self._folders.models),
+            "pool": str(self._folders.pool),
+            "classes": list(classes),
+            "active": list(active),
+            "train_items": training.items.tolist(),
+            "train_targets": training.targets.tolist(),
+            "stream_items": stream.items.tolist(),
+            "stream_targets": stream.targets.tolist(),
+            "closed_items": self.answers.closed_items().tolist(),
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "l2": self._settings["head_l2"],
+            "ranking_length": self._settings["ranking_length"],
+            "calibrate_from": self._settings["calibrate_from"],
+            "warm_start": None if newest is None else newest.folder,
+            "version": 1 if newest is None else newest.version + 1,
+        }
+        seen = self.answers.newest_id
+        summary = {"n_train": len(training.items), "n_classes": len(classes), "ledger_id": seen}
+        return self._jobs.start(
+            "fit",
+            self._project.id,
+            Work("fit", spec),
+            on_result=lambda job, result: self._take_over(job, result, spec, seen),
+            lane=f"fit-{self._project.id % 2}",
+            summary=summary,
+        )
+
+    def _take_over(self, job: Job, result: Mapping[str, Any], spec: Mapping[str, Any], seen: int) -> None:
+        """Register the new model and its ranking; from here on it serves."""
+        with self._lock:
+            head = self._store.judges.ensure(
+                self._project.id, "head", "linear_softmax", version=spec["version"], spec={"job": job.id}
+            )
+            model = self._store.models.create(
+                project_id=self._project.id,
+                question_id=self._question_id,
+                judge_id=head.id,
+                folder=result["folder"],
+                n_train=len(spec["train_items"]),
+                n_stream=len(spec["stream_items"]),
+                ledger_id=seen,
+                metrics=result["metrics"],
+            )
+            self._store.queries.create(
+                self._project.id,
+                self._question_id,
+                spec["strategy"],
+                model.id,
+                spec["seed"],
+                result["folder"],
+            )
+            self._training = None
+        self.fit_soon()
+
+    def _plan(self, t: int) -> Iterator[Ask]:
+        """Candidates in order of preference from ask number `t` on; the store takes those that are free."""
+        stream, ranked = self._stream(), self._ranked()
+        offset = np.random.default_rng(self.seed).random()
+        for number in itertools.count(t):
+            sources = (
+                (stream, ranked) if is_stream_ask(number, self.stream_share, offset) else (ranked, stream)
+            )
+            ask = next(sources[0], None) or next(sources[1], None)
+            if ask is None:
+                return
+            yield ask
+
+    def _stream(self) -> Iterator[Ask]:
+        for rank, item in enumerate(map(int, self._stream_order)):
+            if not self.answers.closed(item):
+                yield Ask(
+                    item, None, "stream", rank, None, "drawn at random to measure accuracy; never trained on"
+                )
+
+    def _ranked(self) -> Iterator[Ask]:
+        query = self.newest_query()
+        if query is not None:
+            yield from self._of_query(query)
+        yield from self._at_random()
+
+    def _of_query(self, query: QueryRow) -> Iterator[Ask]:
+        model = (
+            ""
+            if query.model_id is None
+            else f" by model version {self._store.models.get(query.model_id).version}"
+        )
+        with np.load(self._folders.models / query.folder / "ranking.npz") as ranking:
+            items, utility = ranking["items"].tolist(), ranking["utility"].tolist()
+        for rank, (item, value) in enumerate(zip(items, utility, strict=True)):
+            if not self.answers.closed(item):
+                yield Ask(item, query.id, "model", rank, value, f"{query.strategy}{model}: rank {rank + 1}")
+
+    def _at_random(self) -> Iterator[Ask]:
+        """Items outside the reserve in an order that depends on the seed alone, so that it survives a restart."""
+        for rank, item in enumerate(map(int, self._random_order)):
+            if not self.answers.closed(item) and not self.answers.in_reserve(item):
+                yield Ask(
+                    item, None, "random", rank, None, "drawn at random: no model has ranked the items yet"
+                )
+
+    @cached_property
+    def _random_order(self) -> Positions:
+        return np.random.default_rng([self.seed, 1]).permutation(self._project.n_items)
+
+    # What the path needs to know.
+
+    def question(self) -> Question:
+        """The question in its newest version."""
+        return self._store.questions.get(self._question_id)
+
+    @property
+    def strategy(self) -> str:
+        """Name of the query strategy in force."""
+        return str(self._project_setting("strategy"))
+
+    @property
+    def stream_share(self) -> float:
+        """Share of the asks that are drawn at random and never trained on."""
+        return float(self._project_setting("stream_share"))
+
+    @property
+    def seed(self) -> int:
+        """Seed of the project's reserve and of every ranking."""
+        return int(self._project_setting("seed"))
+
+    def _project_setting(self, name: str) -> Any:
+        stored = self._store.projects.get(self._project.slug).settings
+        return stored.get(name, self._settings[name])
+
+    def newest_model(self) -> ModelVersion | None:
+        """The head that serves now."""
+        return self._store.models.newest(self._question_id)
+
+    def newest_query(self) -> QueryRow | None:
+        """The ranking that serves now."""
+        return self._store.queries.newest(self._question_id)
+
+    def training(self) -> Job | None:
+        """The fit that is queued or running, if any."""
+        with self._lock:
+            if self._training is not None:
+                self._training = self._jobs.get(self._training.id)
+                if self._training.state not in ("queued", "running"):
+                    self._training = None
+            return self._training
+
+    def waiting(self) -> str:
+        """Why no head can be trained yet, in words; empty when one can."""
+        labels, classes = self.answers.training(self.question())
+        if len(labels.items) == 0:
+            return "Answer a few items; the first model is trained as soon as two classes have an answer."
+        if len(classes) < 2:
+            (only,) = classes
+            name = next(c.name for c in self.question().classes if c.id == only)
+            return f"All {len(labels.items)} answers so far say {name!r}; a model needs answers of at least two classes."
+        return ""
+
+    def _settings_changed(self, model: ModelVersion) -> bool:
+        return bool(model.metrics.get("strategy") != self.strategy)
+
+    def _keep_origin(self, new: NewJudgement) -> NewJudgement:
+        """A revision keeps the stratum and query of the answer it supersedes: they say how the item was drawn."""
+        earlier = self.answers.of(new.item).get(new.judge_id)
+        return new if earlier is None else replace(new, stratum=earlier.stratum)

@@ -1,0 +1,337 @@
+"""One project as pages, scripts and the command line see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from plumbline_backend import exports, report
+from plumbline_backend.domain import schema
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.types import (
+    STATES,
+    Ask,
+    Job,
+    Judge,
+    Judgement,
+    ModelVersion,
+    NewJudgement,
+    ProjectRow,
+    Question,
+    QuestionChange,
+    State,
+    Stratum,
+)
+from plumbline_backend.ingest import load_stream_order
+from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.loop import Folders, Loop
+from plumbline_backend.pool.pool import Pool
+from plumbline_backend.registry import STRATEGIES
+from plumbline_backend.settings import Settings
+from plumbline_backend.store import Store
+
+MAX_NOTE_LENGTH = 10_000
+
+
+@dataclass(frozen=True)
+class LoopStatus:
+    """Where the labelling stands. Counts are of items; `n_behind` counts judgements the model has not seen."""
+
+    n_items: int
+    n_answered: int
+    n_by_state: Mapping[str, int]
+    n_by_class: Mapping[str, int]
+    n_train: int
+    n_stream: int
+    n_reserve: int
+    stream_share: float
+    strategy: str
+    model: ModelVersion | None
+    n_behind: int
+    training: Job | None
+    failed: Job | None
+    waiting: str
+
+
+@dataclass(frozen=True)
+class LabelledState:
+    """What people say of one item, for the pool table."""
+
+    position: int
+    state: State | None
+    class_id: str | None
+    judges: tuple[str, ...]
+
+
+class Project:
+    """A project of an open workspace. Safe to use from several threads."""
+
+    def __init__(self, store: Store, jobs: Jobs, row: ProjectRow, folder: Path, settings: Settings) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._settings = settings
+        self.row = row
+        self.slug = row.slug
+        self.folders = Folders(folder / "pool" / row.slug, folder / "models" / row.slug)
+        self.exports_folder = folder / "exports" / row.slug
+        self.pool = Pool.open(self.folders.pool)
+        (question,) = store.questions.for_project(row.id)
+        self._question_id = question.id
+        self.stream_order = load_stream_order(self.folders.pool)
+        self.loop = Loop(store, jobs, row, question.id, self.folders, settings, self.stream_order)
+
+    @property
+    def name(self) -> str:
+        """The project's name as people wrote it."""
+        return self._store.projects.get(self.slug).name
+
+    def question(self) -> Question:
+        """The question in its newest version."""
+        return self._store.questions.get(self._question_id)
+
+    def person(self, name: str) -> Judge:
+        """The judge for a person of this name, made on first use."""
+        clean = name.strip()
+        if not clean or len(clean) > 100 or not clean.isprintable():
+            raise InputError(f"person: found {name!r}; expected 1 to 100 printable characters")
+        return self._store.judges.ensure(self.row.id, "person", clean)
+
+    # Judgements
+
+    def record(
+        self,
+        *,
+        item: int,
+        judge: Judge,
+        client_uuid: str,
+        answer: str | None = None,
+        state: State = "answered",
+        note: str = "",
+        seconds: float | None = None,
+        query_id: int | None = None,
+        stratum: Stratum = "browse",
+    ) -> Judgement:
+        """Write one judgement; when this returns it is on disk. The same `client_uuid` again changes nothing.
+
+        Raises InputError for an item, class, state or note that is not valid.
+        """
+        self._check(item, answer, state, note, seconds, client_uuid)
+        question = self.question()
+        if answer is not None:
+            schema.answerable(question, answer)
+        return self.loop.record(
+            NewJudgement(
+                item=item,
+                question_id=question.id,
+                question_version=question.version,
+                judge_id=judge.id,
+                client_uuid=client_uuid,
+                state=state,
+                answer=answer,
+                note=note,
+                seconds=seconds,
+                query_id=query_id,
+                stratum=stratum,
+            )
+        )
+
+    def undo(self, judge: Judge, client_uuid: str, judgement_id: int | None = None) -> Judgement | None:
+        """Take back the judge's newest judgement, or the named one. Returns it, or None when there is none."""
+        return self.loop.undo(judge, client_uuid, judgement_id)
+
+    def history(
+        self, judge: Judge | None = None, item: int | None = None, limit: int = 50
+    ) -> list[Judgement]:
+        """Rows of the ledger, newest first, with those that were superseded or revoked."""
+        return self._store.ledger.history(
+            self._question_id, item=item, judge_id=None if judge is None else judge.id, limit=limit
+        )
+
+    def current(self, item: int, judge: Judge) -> Judgement | None:
+        """What the judge says of the item today."""
+        found = self._store.ledger.current(self._question_id, items=[item], judge_id=judge.id)
+        return found[0] if found else None
+
+    def labelled_state(self, positions: Sequence[int]) -> list[LabelledState]:
+        """For each position what people say today; by majority where they differ."""
+        self.loop.answers.refresh()
+        question = self.question()
+        names = {judge.id: judge.name for judge in self._store.judges.for_project(self.row.id)}
+        return [
+            LabelledState(
+                position,
+                self.loop.answers.state(position),
+                self.loop.answers.choice(position, question),
+                tuple(names[judge_id] for judge_id in sorted(self.loop.answers.of(position))),
+            )
+            for position in positions
+        ]
+
+    # The loop
+
+    def next_items(self, judge: Judge, holder: str, n: int = 10) -> list[Ask]:
+        """The next `n` items for this browser tab, leased to it. Fewer when the pool runs out."""
+        return self.loop.next_items(judge, holder, n)
+
+    def release(self, holder: str, items: Sequence[int] | None = None) -> None:
+        """Give back what `holder` was promised: all of it, or these items."""
+        self._store.leases.release(self._question_id, holder, items)
+
+    def fit(self) -> Job | None:
+        """Train now if there is anything new to learn; returns the job that trains, if any."""
+        return self.loop.fit_if_due() or self.loop.training()
+
+    def wait(self, job: Job, timeout_s: float = 600.0) -> Job:
+        """Block until the job has ended. Raises JobFailedError when it failed."""
+        return self._jobs.wait(job.id, timeout_s)
+
+    def status(self) -> LoopStatus:
+        """Counts, model and training as of now."""
+        answers = self.loop.answers
+        answers.refresh()
+        question = self.question()
+        training, _ = answers.training(question)
+        model = self.loop.newest_model()
+        by_state = answers.n_by_state()
+        behind = 0 if model is None else self._store.ledger.n_since(question.id, model.ledger_id)
+        fits = [job for job in self._jobs.list(self.row.id, 5) if job.kind == "fit"]
+        failed = fits[0] if fits and fits[0].state == "failed" else None
+        return LoopStatus(
+            n_items=self.row.n_items,
+            n_answered=by_state["answered"],
+            n_by_state={state: by_state[state] for state in STATES},
+            n_by_class=dict(answers.n_by_class(question)),
+            n_train=len(training.items),
+            n_stream=len(answers.stream(question, ()).items),
+            n_reserve=len(self.stream_order),
+            stream_share=self.loop.stream_share,
+            strategy=self.loop.strategy,
+            model=model,
+            n_behind=behind,
+            training=self.loop.training(),
+            failed=failed,
+            waiting="" if model is not None else self.loop.waiting(),
+        )
+
+    def set_strategy(self, name: str) -> None:
+        """Ask by this strategy from the next ranking on. Raises InputError with the nearest valid name."""
+        STRATEGIES.get(name)
+        self.set_settings(strategy=name)
+        self.loop.fit_soon()
+
+    def settings(self) -> Mapping[str, Any]:
+        """The project's own settings, such as strategy, reserve and what pages remember."""
+        return self._store.projects.get(self.slug).settings
+
+    def set_settings(self, **changes: Any) -> None:
+        """Change settings and keep the rest. The reserve is drawn once, so its settings cannot change."""
+        fixed = sorted({"stream_share", "seed"} & set(changes))
+        if fixed:
+            raise InputError(
+                f"settings: {', '.join(fixed)} cannot change after the reserve is drawn at import"
+            )
+        self._store.projects.update_settings(self.row.id, {**self.settings(), **changes})
+
+    # Models
+
+    def models(self) -> list[ModelVersion]:
+        """Every model version, oldest first."""
+        return self._store.models.list(self._question_id)
+
+    def predict(self, positions: Sequence[int]) -> report.Prediction | None:
+        """Calibrated probabilities of the newest model for these items, or None while there is none."""
+        model = self.loop.newest_model()
+        return None if model is None else report.predict(self, model, positions)
+
+    def report(self, model_id: int | None = None) -> report.ModelReport | None:
+        """How good a model is, measured on the random stream; the newest model unless another is named."""
+        return report.model_report(self, model_id)
+
+    def learning_curve(self) -> report.LearningCurve:
+        """Accuracy of every version on the same random-stream items, beside a random-sampling reference."""
+        return report.learning_curve(self)
+
+    # The question
+
+    def add_class(
+        self, name: str, color: str | None = None, key: str | None = None, description: str = "", *, by: str
+    ) -> Question:
+        """Add a class. Raises InputError on a taken name or key."""
+        return self._edit(lambda q: schema.add_class(q, name, color, key, description), by)
+
+    def edit_class(self, class_id: str, *, by: str, **changes: str) -> Question:
+        """Change name, color, key or description of a class; answers keep pointing at it."""
+        return self._edit(lambda q: schema.edit_class(q, class_id, **changes), by)
+
+    def merge_class(self, source_id: str, target_id: str, *, by: str) -> Question:
+        """Read every answer `source` as `target` from now on."""
+        return self._edit(lambda q: schema.merge_class(q, source_id, target_id), by)
+
+    def reorder_classes(self, class_ids: Sequence[str], *, by: str) -> Question:
+        """Show the classes in this order."""
+        return self._edit(lambda q: schema.reorder_classes(q, class_ids), by)
+
+    def set_guidelines(self, text: str, *, by: str) -> Question:
+        """Replace the guidelines shown beside the item."""
+        return self._edit(lambda q: schema.set_text(q, "guidelines", text), by)
+
+    def set_question_text(self, text: str, *, by: str) -> Question:
+        """Replace the question's wording."""
+        return self._edit(lambda q: schema.set_text(q, "text", text), by)
+
+    def question_history(self) -> list[QuestionChange]:
+        """Every edit of the question, newest first."""
+        return self._store.questions.history(self._question_id)
+
+    def _edit(self, edit: Callable[[Question], schema.Edited], by: str) -> Question:
+        question, change = edit(self.question())
+        saved = self._store.questions.save(question, change, by)
+        self.loop.fit_soon()
+        return saved
+
+    # Exports
+
+    def export_labels(self, path: str | Path, format: str = "csv", **options: Any) -> Path:  # noqa: A002
+        """Write the labels as csv, parquet or jsonl. Options: history (all rows), spreadsheet_safe."""
+        return exports.write_labels(self, self._store, Path(path), format, **options)
+
+    def export_classifier(self, folder: str | Path) -> Path:
+        """Write the newest model as a folder that runs without Plumbline. Raises ConflictError without a model."""
+        return exports.write_classifier(self, self._store, Path(folder))
+
+    def start_export(self, what: Literal["labels", "classifier"], **options: Any) -> Job:
+        """Export in the background into the workspace's exports folder; the job's result holds the file's name."""
+        return exports.start(self, self._store, self._jobs, what, options)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the project's reserve and rankings."""
+        return self.loop.seed
+
+    @property
+    def calibrate_from(self) -> int:
+        """Random-stream answers needed before a temperature is fitted."""
+        return int(self._settings["calibrate_from"])
+
+    def _check(
+        self, item: int, answer: str | None, state: State, note: str, seconds: float | None, client_uuid: str
+    ) -> None:
+        wrong = []
+        if not 0 <= item < self.row.n_items:
+            wrong.append(f"item: found {item}; expected 0 to {self.row.n_items - 1}")
+        if state not in STATES:
+            wrong.append(f"state: found {state!r}; expected one of {', '.join(STATES)}")
+        if (state == "answered") != (answer is not None):
+            wrong.append(
+                f"answer: found {answer!r} with state {state!r}; expected a class exactly when answered"
+            )
+        if len(note) > MAX_NOTE_LENGTH:
+            wrong.append(f"note: found {len(note)} characters; expected at most {MAX_NOTE_LENGTH}")
+        if seconds is not None and not 0 <= seconds < 1e6:
+            wrong.append(f"seconds: found {seconds}; expected 0 to 1,000,000")
+        if not 1 <= len(client_uuid) <= 100:
+            wrong.append(f"client_uuid: found {len(client_uuid)} characters; expected 1 to 100")
+        if wrong:
+            raise InputError("\n".join(wrong))

@@ -1,0 +1,124 @@
+"""What a project's models are worth, measured on the answers of the random stream as they stand now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plumbline_backend.calibrators.temperature import Temperature
+from plumbline_backend.domain.curves import ReferencePoint, random_reference
+from plumbline_backend.domain.errors import NotFoundError
+from plumbline_backend.domain.metrics import Evaluation
+from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion, Proba, Question
+from plumbline_backend.evaluation import evaluate_on_stream, to_schema
+from plumbline_backend.heads.linear_softmax import LinearSoftmax
+
+if TYPE_CHECKING:
+    from plumbline_backend.project import Project
+
+MAX_CURVE_POINTS = 60
+"""Versions drawn in the learning curve, spread evenly over those there are."""
+REFERENCE_REPEATS = 20
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Calibrated probabilities (n_items, n_classes) over the active classes, in schema order."""
+
+    classes: tuple[LabelClass, ...]
+    proba: Proba
+    model: ModelVersion
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """One model on the stream: cross-fitted calibration, all figures with interval and n.
+
+    `n_untrained` counts stream answers whose class the model has never seen; they count as wrong.
+    """
+
+    model: ModelVersion
+    classes: tuple[LabelClass, ...]
+    trained: tuple[str, ...]
+    temperature: float
+    temperature_note: str
+    evaluation: Evaluation
+    n_untrained: int
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy of one model version on today's stream answers."""
+
+    version: int
+    n_train: int
+    accuracy: Interval
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """`points`: every version on the same items. `reference`: throw-away heads trained on random items only."""
+
+    points: tuple[CurvePoint, ...]
+    reference: tuple[ReferencePoint, ...]
+    n_stream: int
+    reference_note: str
+
+
+def predict(project: Project, model: ModelVersion, positions: Sequence[int]) -> Prediction:
+    """The model's calibrated probabilities for these items."""
+    head, question = _head(project, model), project.question()
+    calibrator = Temperature()
+    calibrator.temperature_ = model.metrics["temperature"]
+    logits = head.logits(project.pool.features.gather(np.array(positions, dtype=np.int64)))
+    columns = _columns(question, model)
+    proba = to_schema(calibrator.proba(logits), columns, len(question.active))
+    return Prediction(question.active, proba, model)
+
+
+def model_report(project: Project, model_id: int | None) -> ModelReport | None:
+    """The report of one model, by default the newest; None while there is none."""
+    models = project.models()
+    if not models:
+        return None
+    by_id = {model.id: model for model in models}
+    if model_id is not None and model_id not in by_id:
+        raise NotFoundError(f"model {model_id} does not exist in project {project.slug!r}")
+    model = models[-1] if model_id is None else by_id[model_id]
+    question = project.question()
+    active = tuple(c.id for c in question.active)
+    stream = _stream(project, question)
+    columns = _columns(question, model)
+    logits = _head(project, model).logits(project.pool.features.gather(stream.items))
+    measured = evaluate_on_stream(
+        logits, columns, stream.targets, len(active), project.calibrate_from, project.seed
+    )
+    return ModelReport(
+        model=model,
+        classes=question.active,
+        trained=tuple(active[column] for column in sorted(set(columns))),
+        temperature=measured.calibrator.temperature_,
+        temperature_note=measured.calibrator.note_,
+        evaluation=measured.evaluation,
+        n_untrained=int(np.isin(stream.targets, columns, invert=True).sum()),
+    )
+
+
+def learning_curve(project: Project) -> LearningCurve:
+    """Every version (thinned to 60) judged by the same stream answers, and what random sampling would have given."""
+    question = project.question()
+    stream = _stream(project, question)
+    models = project.models()
+    shown = np.unique(np.linspace(0, len(models) - 1, MAX_CURVE_POINTS).round().astype(int)) if models else []
+    features = project.pool.features.gather(stream.items)
+    points = []
+    for index in shown:
+        model = models[int(index)]
+        columns = np.array(_columns(question, model))
+        predicted = columns[_head(project, model).logits(features).argmax(axis=1)]
+        points.append(CurvePoint(model.version, model.n_train, _accuracy(predicted, stream.targets)))
+    reference = random_reference_of(project, features, stream.targets)
+    return LearningCurve(tuple(points), reference[0], len(stream.items), reference[1])

@@ -1,0 +1,150 @@
+"""Every setting in one table. Sources, later ones win: default, `config.toml`, environment, command line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plumbline_backend.domain.errors import InputError, did_you_mean
+
+ENVIRONMENT_PREFIX = "PLUMBLINE_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table. `low` and `high` are inclusive and apply to numbers."""
+
+    name: str
+    default: Any
+    unit: str
+    help: str
+    low: float | None = None
+    high: float | None = None
+
+    def parse(self, value: Any, source: str) -> Any:
+        """The value in the default's type. Raises InputError naming source, setting, value, expectation."""
+        kind = type(self.default)
+        expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
+        if self.low is not None or self.high is not None:
+            expected += f" from {self.low} to {self.high}"
+        refusal = InputError(f"{source}: setting {self.name!r} is {value!r}; expected {expected}")
+        if kind is bool:
+            words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+            if str(value).lower() not in words:
+                raise refusal
+            return words[str(value).lower()]
+        if kind is int and isinstance(value, float) and not value.is_integer():
+            raise refusal
+        try:
+            parsed = kind(value)
+        except (TypeError, ValueError) as error:
+            raise refusal from error
+        if isinstance(parsed, int | float):
+            below = self.low is not None and not parsed >= self.low
+            above = self.high is not None and not parsed <= self.high
+            if below or above:
+                raise refusal
+        return parsed
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("host", "127.0.0.1", "address", "Address the server listens on"),
+    Setting("port", 5006, "port", "Port the server listens on", 0, 65535),
+    Setting("database_url", "", "URL", "Database; empty means plumbline.db in the workspace"),
+    Setting("strategy", "margin", "name", "Query strategy of new projects"),
+    Setting(
+        "stream_share", 0.10, "fraction", "Share of the asks drawn uniformly and never trained on", 0.01, 0.9
+    ),
+    Setting("seed", 0, "integer", "Seed of the reserve's draw and of every ranking", 0, 2**31 - 1),
+    Setting("head_l2", 1.0, "weight", "L2 penalty of the linear head (scikit-learn's 1/C)", 1e-6, 1e6),
+    Setting("ranking_length", 2000, "items", "Items kept from each ranking of the pool", 20, 100_000),
+    Setting(
+        "lease_ttl_s", 900.0, "seconds", "How long an item stays promised to one browser tab", 5.0, 86_400.0
+    ),
+    Setting(
+        "calibrate_from",
+        20,
+        "items",
+        "Random-stream answers needed before a temperature is fitted",
+        5,
+        10_000,
+    ),
+    Setting(
+        "job_lease_s",
+        30.0,
+        "seconds",
+        "A job without a sign of life for this long counts as lost",
+        1.0,
+        3600.0,
+    ),
+    Setting("upload_limit_mib", 4096, "MiB", "Largest file that can be uploaded", 1, 1_048_576),
+    Setting(
+        "worker_threads", 0, "threads", "Threads of the training process; 0: one less than the cores", 0, 1024
+    ),
+)
+
+
+class Settings(Mapping[str, Any]):
+    """The settings in force, and for each where it came from."""
+
+    def __init__(self, values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self.sources = dict(sources)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def load_settings(
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read every source. Raises one InputError that lists everything wrong in all of them."""
+    by_name = {setting.name: setting for setting in TABLE}
+    values = {setting.name: setting.default for setting in TABLE}
+    sources = dict.fromkeys(values, "default")
+    wrong: list[str] = []
+    for source, given in _given(folder, os.environ if environment is None else environment, overrides or {}):
+        for name, value in given.items():
+            if name not in by_name:
+                wrong.append(f"{source}: setting {name!r} does not exist; {did_you_mean(name, by_name)}")
+                continue
+            try:
+                values[name] = by_name[name].parse(value, source)
+                sources[name] = source
+            except InputError as error:
+                wrong.append(str(error))
+    if wrong:
+        raise InputError("\n".join(wrong))
+    return Settings(values, sources)
+
+
+def _given(
+    folder: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    config = None if folder is None else folder / "config.toml"
+    if config is not None and config.exists():
+        try:
+            yield str(config), tomllib.loads(config.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{config}: not valid TOML in UTF-8: {error}") from error
+    yield (
+        "environment",
+        {
+            key[len(ENVIRONMENT_PREFIX) :].lower(): value
+            for key, value in environment.items()
+            if key.startswith(ENVIRONMENT_PREFIX)
+        },
+    )
+    yield "command line", {name: value for name, value in overrides.items() if value is not None}

@@ -1,0 +1,288 @@
+"""The door to everything: a workspace folder with its database, pools and models."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import unicodedata
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal
+
+from plumbline_backend.domain.errors import ConflictError, InputError, did_you_mean
+from plumbline_backend.domain.schema import first_classes
+from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
+from plumbline_backend.importers.preview import Preview, inspect_file
+from plumbline_backend.jobs.executors import Executor, SubprocessExecutor, Work
+from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.pool.demos import DEMOS
+from plumbline_backend.pool.pool import Pool
+from plumbline_backend.project import Project
+from plumbline_backend.settings import load_settings
+from plumbline_backend.store import open_store
+
+LabelUse = Literal["reference", "training", "ignore"]
+LABEL_USES: tuple[LabelUse, ...] = ("reference", "training", "ignore")
+OnProblem = Literal["refuse", "skip"]
+LABEL_CHUNK = 10_000
+DEFAULT_QUESTION = "Which class does this item belong to?"
+
+
+def open_workspace(
+    path_or_url: str | Path,
+    *,
+    database_url: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    executor: Executor | None = None,
+) -> Workspace:
+    """Open the workspace folder, made when missing. Close it when done, or use it as a context manager.
+
+    path_or_url: a folder, or a Postgres URL for the database with the folder `./workspace`.
+    Raises ConflictError while another process has the folder open, InputError on bad settings.
+    """
+    given = str(path_or_url)
+    if given.startswith(("postgresql://", "postgresql+")):
+        path_or_url, database_url = "workspace", database_url or given
+    overrides = dict(settings or {})
+    if database_url:
+        overrides["database_url"] = database_url
+    return Workspace(Path(path_or_url), overrides, executor)
+
+
+class Workspace:
+    """Projects, their data and their jobs. One process at a time has it open."""
+
+    def __init__(self, folder: Path, overrides: Mapping[str, Any], executor: Executor | None) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.settings = load_settings(self.folder, overrides=overrides)
+        self._lock_file = _lock(self.folder)
+        for name in ("pool", "models", "plugins", "uploads", "exports"):
+            (self.folder / name).mkdir(exist_ok=True)
+        url = self.settings["database_url"] or f"sqlite:///{self.folder / 'plumbline.db'}"
+        self.store = open_store(url)
+        threads = self.settings["worker_threads"] or max(1, (os.cpu_count() or 2) - 1)
+        self.jobs = Jobs(self.store, executor or SubprocessExecutor(threads), self.settings["job_lease_s"])
+        self.started = uuid.uuid4().hex
+        self._projects: dict[str, Project] = {}
+
+    def close(self) -> None:
+        """Stop jobs, close the database, let others open the folder."""
+        self.jobs.close()
+        self.store.close()
+        self._lock_file.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Projects
+
+    def projects(self) -> list[ProjectRow]:
+        """Every project, in the order of creation."""
+        return self.store.projects.list()
+
+    def project(self, slug: str) -> Project:
+        """A project by the name in its URL. Raises NotFoundError with the nearest name."""
+        row = self.store.projects.get(slug)
+        project = self._projects.get(slug)
+        if project is None or project.row.id != row.id:
+            project = self._projects[slug] = Project(self.store, self.jobs, row, self.folder, self.settings)
+        return project
+
+    def delete_project(self, slug: str) -> None:
+        """Remove a project with its judgements, pool and models. This cannot be undone."""
+        row = self.store.projects.get(slug)
+        for job in self.jobs.list(row.id):
+            if job.state in ("queued", "running"):
+                self.jobs.cancel(job.id)
+        self._projects.pop(slug, None)
+        self.store.projects.delete(row.id)
+        for part in ("pool", "models", "exports"):
+            if (self.folder / part / slug).exists():
+                shutil.rmtree(self.folder / part / slug)
+
+    def create_demo(self, name: str) -> Project:
+        """The demo project of this name, made when it is not there yet. Raises InputError on an unknown name."""
+        if name not in DEMOS:
+            raise InputError(f"demo: {name!r} does not exist; {did_you_mean(name, DEMOS)}")
+        if name in {row.slug for row in self.projects()}:
+            return self.project(name)
+        self.jobs.wait(self.start_demo(name).id)
+        return self.project(name)
+
+    def start_demo(self, name: str) -> Job:
+        """Build a demo project in the background."""
+        demo = DEMOS[name]
+        slug = self._free_slug(name)
+        spec = {"name": name, "folder": str(self.folder / "pool" / slug), **self._reserve_spec()}
+        made = {
+            "name": demo.title,
+            "text": demo.question,
+            "label_use": "reference",
+            "guidelines": demo.guidelines,
+        }
+        return self._start("demo", slug, spec, made)
+
+    # Import
+
+    def inspect(self, path: str | Path) -> Preview:
+        """Columns with guessed roles, ten rows, and what is wrong with the file. Nothing is stored."""
+        return inspect_file(Path(path))
+
+    def start_import(
+        self,
+        path: str | Path,
+        name: str,
+        columns: Sequence[Column],
+        *,
+        label_use: LabelUse = "reference",
+        text: str = DEFAULT_QUESTION,
+        on_problem: OnProblem = "refuse",
+    ) -> Job:
+        """Import a file as a new project in the background. The job's result holds slug, n_items and n_skipped.
+
+        label_use: what the label column is for: "reference" keeps it hidden beside the items, "training" records
+        it as imported judgements, "ignore" drops it. Raises InputError on a bad name or choice.
+        """
+        if not name.strip():
+            raise InputError(f"project name: found {name!r}; expected at least one character")
+        if label_use not in LABEL_USES:
+            raise InputError(f"label_use: found {label_use!r}; {did_you_mean(label_use, LABEL_USES)}")
+        if label_use == "ignore":
+            columns = [replace(c, role="ignore") if c.role == "label" else c for c in columns]
+        slug = self._free_slug(name)
+        spec = {
+            "file": str(Path(path).resolve()),
+            "folder": str(self.folder / "pool" / slug),
+            "columns": [asdict(c) for c in columns],
+            "on_problem": on_problem,
+            **self._reserve_spec(),
+        }
+        return self._start(
+            "import",
+            slug,
+            spec,
+            {"name": name.strip(), "text": text, "label_use": label_use, "guidelines": ""},
+        )
+
+    def import_items(
+        self, path: str | Path, name: str, columns: Sequence[Column] | None = None, **options: Any
+    ) -> Project:
+        """`start_import` and wait for it. Without `columns` the guessed roles are used."""
+        chosen = self.inspect(path).columns if columns is None else columns
+        job = self.jobs.wait(self.start_import(path, name, chosen, **options).id, timeout_s=24 * 3600)
+        return self.project((job.result or {})["slug"])
+
+    def upload_path(self, upload_id: str) -> Path:
+        """Where an uploaded file lies. Raises InputError for an id that no upload was given."""
+        if not re.fullmatch(r"[0-9a-f]{32}", upload_id):
+            raise InputError(f"upload: found {upload_id!r}; expected the id that the upload returned")
+        files = sorted((self.folder / "uploads" / upload_id).glob("*"))
+        if len(files) != 1:
+            raise InputError(
+                f"upload: {upload_id!r} does not exist or was not completed; upload the file again"
+            )
+        return files[0]
+
+    def new_upload(self, file_name: str) -> tuple[str, Path]:
+        """An id and the path to write to. The suffix of `file_name` is kept; the rest of it only when harmless."""
+        upload_id = uuid.uuid4().hex
+        base = Path(file_name.replace("\\", "/")).name
+        safe = re.sub(r"[^\w.\- ]", "_", unicodedata.normalize("NFC", base)).lstrip(". ")[-120:] or "upload"
+        folder = self.folder / "uploads" / upload_id
+        folder.mkdir()
+        return upload_id, folder / safe
+
+    # How a project comes to be
+
+    def _start(self, kind: str, slug: str, spec: Mapping[str, Any], made: Mapping[str, Any]) -> Job:
+        return self.jobs.start(
+            kind,
+            None,
+            Work(kind, spec),
+            on_result=lambda _, result: self._create(slug, made, result),
+            lane=f"import-{slug}",
+            summary={"slug": slug, "name": made["name"]},
+        )
+
+    def _create(self, slug: str, made: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Write the project's rows once its pool is complete on disk."""
+        pool = Pool.open(self.folder / "pool" / slug)
+        label = next((c.name for c in pool.columns if c.role == "label"), None)
+        classes = first_classes(pool.distinct(label)) if label is not None else ()
+        settings = {
+            **self._reserve_spec(),
+            "strategy": self.settings["strategy"],
+            "label_column": label,
+            "label_use": made["label_use"],
+            "n_skipped": result["n_skipped"],
+        }
+        row = self.store.projects.create(slug, made["name"], pool.n_items, settings)
+        question = self.store.questions.create(
+            row.id, made["text"], "choice", made["guidelines"], classes, by="import"
+        )
+        if label is not None and made["label_use"] == "training":
+            self._record_imported(row, question.id, label, pool)
+
+    def _record_imported(self, row: ProjectRow, question_id: int, column: str, pool: Pool) -> None:
+        judge = self.store.judges.ensure(row.id, "imported", f"column {column}", spec={"column": column})
+        question = self.store.questions.get(question_id)
+        ids = {c.name: c.id for c in question.classes}
+        for start in range(0, pool.n_items, LABEL_CHUNK):
+            positions = range(start, min(start + LABEL_CHUNK, pool.n_items))
+            values = pool.column_values(column, list(positions))
+            rows = [
+                NewJudgement(
+                    item=position,
+                    question_id=question_id,
+                    question_version=question.version,
+                    judge_id=judge.id,
+                    client_uuid=f"import:{row.slug}:{position}",
+                    answer=ids[str(value)],
+                )
+                for position, value in zip(positions, values, strict=True)
+                if value is not None and str(value) != ""
+            ]
+            self.store.ledger.record_many(rows)
+
+    def _reserve_spec(self) -> dict[str, Any]:
+        return {"stream_share": self.settings["stream_share"], "seed": self.settings["seed"]}
+
+    def _free_slug(self, name: str) -> str:
+        ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        base = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:48] or "project"
+        base = base if base not in {"api", "healthz", "readyz", "p"} else f"{base}-project"
+        taken = {row.slug for row in self.projects()} | {p.name for p in (self.folder / "pool").iterdir()}
+        slug, number = base, 2
+        while slug in taken:
+            slug, number = f"{base}-{number}", number + 1
+        return slug
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Hold the folder's lock file; the operating system lets go of it when the process ends, however it ends."""
+    lock_file = (folder / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock_file.seek(0)
+        holder = lock_file.read().strip() or "unknown"
+        lock_file.close()
+        raise ConflictError(
+            f"workspace {folder} is open in another process (process id {holder}); stop it first, or use its pages"
+        ) from error
+    lock_file.seek(0)
+    lock_file.truncate()
+    lock_file.write(str(os.getpid()))
+    lock_file.flush()
+    return lock_file
