@@ -1,8 +1,9 @@
 """Colours, type and spacing in one place, light and dark.
 
-Pages and components read these through CSS variables (`--pl-ink`, `--pl-primary`, ...), which shadow roots inherit;
-Bokeh figures through `bokeh_theme`; Material widgets through `material_theme`. Text colours reach WCAG AA (4.5:1) on
-`page`, `surface` and `raised`, and `control` reaches 3:1 on them (held by tests/app/test_theme.py).
+Pages and components read these through CSS variables (`--pl-ink`, `--pl-primary`, ...), which shadow roots
+inherit; Bokeh figures through `bokeh_theme`; Material widgets through `material_theme`. Text colours reach WCAG AA
+(4.5:1) on `page`, `surface` and `raised`, and `control` reaches 3:1 on them (held by tests/app/test_theme.py).
+Colours of classes belong to the question (`domain.schema.PALETTE`), not to the theme.
 """
 
 from __future__ import annotations
@@ -20,20 +21,6 @@ SPACE_PX = (0, 4, 8, 12, 16, 24, 32, 48)
 RADIUS_PX = 8
 TOUCH_PX = 44
 """The least height and width of anything that a finger may press."""
-
-CLASS_COLORS = (
-    "#3f74c9",
-    "#c8641b",
-    "#2b9464",
-    "#bb52a8",
-    "#a58312",
-    "#1d93a8",
-    "#cc4659",
-    "#7a62c9",
-    "#6f8f2e",
-    "#98674a",
-)
-"""Colours for new classes, in order. Each reaches 3:1 on both themes' surfaces; a name always stands beside it."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +106,7 @@ def css_variables(dark: bool) -> str:
 
 @cache
 def bokeh_theme(dark: bool) -> Theme:
-    """The theme of every Bokeh figure. Pages set it as `doc.theme`, so charts need no colours of their own for axes."""
+    """The theme of every Bokeh figure; set for each document, so that charts need no colours of their own for axes."""
     t = tokens(dark)
     text = {"text_color": t.muted, "text_font": FONT, "text_font_size": "12px"}
     return Theme(

@@ -1,0 +1,87 @@
+"""What stands before every request and websocket: where it may come from, and the headers that answers carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    # Panel builds functions from text and imports its modules from blobs, and Bokeh embeds its start-up script:
+    # scripts cannot be held stricter. Nothing may be fetched from, or sent to, another host.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline' "
+        "blob:; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    ),
+}
+
+
+class Guard:
+    """Refuses foreign hosts and origins, for pages and websockets alike, and sets the security headers.
+
+    hosts: names under which the server may be addressed, without port; None allows any. Keeping to loopback names
+    stops pages elsewhere from reaching the server through a name of theirs that resolves to 127.0.0.1.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None = LOOPBACK) -> None:
+        self.app = app
+        self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        reason = self.refusal(scope)
+        if not reason:
+            return await self.app(scope, receive, _with_headers(scope, send))
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 4403, "reason": reason})
+        await send(
+            {"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]}
+        )
+        return await send({"type": "http.response.body", "body": reason.encode()})
+
+    def refusal(self, scope: Scope) -> str:
+        """Why the request is not let in; empty when it is."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        name = urlsplit(f"//{host}").hostname or ""
+        if self.hosts is not None and name not in self.hosts:
+            return f"Host is {host!r}; expected one of {', '.join(sorted(self.hosts))}"
+        origin = headers.get("origin")
+        if scope["type"] == "websocket" and origin is None:
+            return "a websocket needs an Origin header"
+        if scope["type"] == "websocket" or scope["method"] in _CHANGING:
+            if origin is not None and urlsplit(origin).netloc.lower() != host:
+                return f"Origin {origin!r} is not this server ({host!r})"
+            if origin is None and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+                return "the request comes from another site"
+        return ""
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    versioned = (
+        scope["type"] == "http"
+        and scope["path"].startswith(("/static/", "/assets/"))
+        and b"v=" in scope["query_string"]
+    )
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            if versioned:
+                headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,124 @@
+"""Panel pages inside FastAPI: the only module that knows how the two are joined, and how sessions end.
+
+Three things are mended here, each held by tests/browser/test_sessions.py:
+- bokeh-fastapi never notices that a tab has gone, so that no session is ever destroyed (0 of 20; with this, 20);
+- it hands a raw ASGI scope to Panel when a tab comes back after its session has ended;
+- Panel keeps the views of a destroyed document when a component's own clean-up did not remove them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import panel_material_ui  # noqa: F401  # before mounting: its bundle is served only when it is known by then
+from bokeh.application.application import SessionContext
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
+from bokeh.util.token import get_session_id
+from bokeh_fastapi.handler import WSHandler
+from fastapi import FastAPI, WebSocket
+from jinja2 import Environment, FileSystemLoader
+from panel.io.application import Application
+from panel.io.fastapi import add_applications
+from panel.io.state import set_curdoc
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+
+from plumbline_app.pages.page import Page
+from plumbline_app.session import Session
+from plumbline_app.theme import bokeh_theme
+
+SECTIONS = (("data", "Data"), ("label", "Label"), ("model", "Model"), ("export", "Export"))
+THREADS = 4
+UNUSED_SESSION_MS = 15_000
+"""A tab that loses its connection for longer is loaded again and gets a new session."""
+
+log = logging.getLogger(__name__)
+BuildPage = Callable[[Mapping[str, str], Mapping[str, str]], Page]
+"""(route parameters, cookies) -> the page to show."""
+
+
+def mount_pages(app: FastAPI, pages: Mapping[str, BuildPage], instance: str, **options: Any) -> Any:
+    """Serve each page at its path. Returns the BokehFastAPI application, which knows the open sessions."""
+    pn.extension(nthreads=THREADS, notifications=False)
+    template = _environment().get_template("shell.html")
+    applications = {
+        path: Application(FunctionHandler(partial(_fill, build=build, template=template, instance=instance)))
+        for path, build in pages.items()
+    }
+    options.setdefault("unused_session_lifetime_milliseconds", UNUSED_SESSION_MS)
+    return add_applications(applications, app=app, **options)
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> None:
+    """Put a page into a new document. Runs on the event loop, once per tab."""
+    with set_curdoc(doc):
+        page = build(pn.state.route_params, pn.state.cookies)
+        session: Session = page.session
+        pn.extension(*page.extensions, nthreads=THREADS)
+        pn.config.theme = "dark" if session.dark else "default"
+        pn.panel(page).server_doc(doc, title=page.title, location=True)
+        doc.theme = bokeh_theme(session.dark)
+        doc.template = template
+        doc.template_variables.update(
+            instance=instance,
+            dark=session.dark,
+            person=session.person,
+            slug=session.slug,
+            name="" if session.project is None else session.project.name,
+            section=page.section,
+            sections=SECTIONS,
+            themes_live=page.themes_live,
+        )
+        doc.config.update(reconnect_session=False, notify_connection_status=False)
+        pn.state.onload(page.load)
+        doc.on_session_destroyed(partial(_end, page, doc))
+
+
+def _end(page: Page, doc: Document, context: SessionContext) -> None:
+    """The tab is gone: let the page go, and everything that Panel still keeps for its document."""
+    page.close()
+    for ref, (_, _, of, _) in list(pn.state._views.items()):
+        if of is doc:
+            del pn.state._views[ref]
+    log.debug("session %s ended", context.id)
+
+
+_connect = WSHandler.ws_connect
+_open = WSHandler._async_open
+
+
+async def _connect_and_let_go(self: WSHandler, websocket: WebSocket) -> None:
+    try:
+        await _connect(self, websocket)
+    finally:
+        if self.connection is not None and self.connection in self.application._clients:
+            self.application.client_lost(self.connection)
+
+
+async def _open_like_tornado(self: WSHandler, socket: WebSocket, token: str) -> None:
+    """A tab that comes late finds its session gone: make it anew from a request such as Panel expects."""
+    session_id = get_session_id(token)
+    if session_id not in self.application_context._sessions:
+        headers = HTTPHeaders(dict(socket.headers.items()))
+        request = HTTPServerRequest(
+            method="GET", uri=socket.url.path.removesuffix("/ws") or "/", headers=headers
+        )
+        request.route_params = dict(socket.path_params)  # type: ignore[attr-defined]
+        request.app_path = request.path  # type: ignore[attr-defined]
+        await self.application_context.create_session_if_needed(session_id, request, token)
+    await _open(self, socket, token)
+
+
+WSHandler.ws_connect = _connect_and_let_go
+WSHandler._async_open = _open_like_tornado

@@ -1,0 +1,48 @@
+"""What one browser tab looks at: workspace, project, person, theme. Nothing of it is global."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from plumbline_backend.project import Project
+    from plumbline_backend.workspace import Workspace
+
+PERSON_COOKIE = "plumbline_person"
+THEME_COOKIE = "plumbline_theme"
+DEFAULT_PERSON = "me"
+MAX_PERSON_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Session:
+    """One open page. `project` is None on the list of projects."""
+
+    workspace: Workspace
+    project: Project | None
+    person: str
+    dark: bool
+
+    @property
+    def slug(self) -> str:
+        """The project's name in URLs; empty on the list of projects."""
+        return "" if self.project is None else self.project.slug
+
+
+def person_of(cookies: Mapping[str, str]) -> str:
+    """Who is answering, from the cookie; `me` when there is none or it is not a name that can be shown."""
+    name = unquote(cookies.get(PERSON_COOKIE, "")).strip()
+    return name if name and len(name) <= MAX_PERSON_LENGTH and name.isprintable() else DEFAULT_PERSON
+
+
+def person_cookie(name: str) -> str:
+    """A name as the cookie holds it: percent-encoded, so that any alphabet survives."""
+    return quote(name, safe="")
+
+
+def is_dark(cookies: Mapping[str, str]) -> bool:
+    """Whether the person chose the dark theme."""
+    return cookies.get(THEME_COOKIE) == "dark"
