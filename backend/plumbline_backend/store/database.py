@@ -1,0 +1,115 @@
+"""A database by its URL: reads see one moment, writes return when they are on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.store.errors import DatabaseError
+from plumbline_backend.store.postgres import begin_snapshot, postgres_engine
+from plumbline_backend.store.sqlite import sqlite_engines, sqlite_report
+from plumbline_backend.store.writer import GroupWriter
+
+T = TypeVar("T")
+
+_ATTEMPTS = 5
+_RETRY_CODES = ("40001", "40P01")
+"""Postgres: serialization failure and deadlock. Both say: nothing happened, try again."""
+
+
+class Database:
+    """Connections to one SQLite file or one Postgres database.
+
+    url: a path, `sqlite:///path` or `postgresql://user:password@host:port/name`.
+    Raises InputError for any other URL, DatabaseError when the database cannot be opened.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        self.path: Path | None = None
+        self._writer: GroupWriter | None = None
+        text = str(url)
+        if isinstance(url, Path) or "://" not in text:
+            text = f"sqlite:///{text}"
+        try:
+            parsed = make_url(text)
+        except (ArgumentError, ValueError) as error:
+            raise InputError(
+                "the database URL cannot be read; expected a path or postgresql://..."
+            ) from error
+        self.url = parsed.render_as_string(hide_password=True)
+        if parsed.drivername == "sqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise InputError("the SQLite URL names no file; expected sqlite:///path/to/file.db")
+            self.path = Path(parsed.database)
+            self._reader, self._writing = sqlite_engines(self.path)
+            self._writer = GroupWriter(self._writing)
+        elif parsed.drivername in ("postgresql", "postgres", "postgresql+pg8000"):
+            self._reader = self._writing = postgres_engine(parsed)
+        else:
+            raise InputError(f"database URL {self.url!r}: expected sqlite:///... or postgresql://...")
+        self.dialect = self._writing.dialect.name
+
+    def describe(self) -> str:
+        """The database's name and version, for `doctor`."""
+        if self.dialect == "sqlite":
+            report = sqlite_report()
+            return f"SQLite {report.version} ({report.driver}, journal {report.journal_mode})"
+        with self.read() as connection:
+            return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar_one()}"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection on which every statement sees the same moment, and none can write."""
+        with self._translated(), self._reader.begin() as connection:
+            if self.dialect == "postgresql":
+                begin_snapshot(connection)
+            yield connection
+
+    def write(self, apply: Callable[[Connection], T]) -> T:
+        """Runs `apply` in a transaction; returns its result when it is committed and on disk.
+
+        `apply` must be short (on SQLite every other write waits for it) and may be run again from the
+        start when Postgres reports a deadlock. Raises what `apply` raises, having undone it;
+        DatabaseError when the database fails.
+        """
+        with self._translated():
+            if self._writer is not None:
+                return self._writer.write(apply)
+            return self._write_alone(apply)
+
+    def close(self) -> None:
+        """Finishes the writes already asked for and closes every connection."""
+        if self._writer is not None:
+            self._writer.close()
+        self._reader.dispose()
+        self._writing.dispose()
+
+    def _write_alone(self, apply: Callable[[Connection], T]) -> T:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._writing.begin() as connection:
+                    return apply(connection)
+            except DBAPIError as error:
+                if attempt == _ATTEMPTS or not _may_retry(error):
+                    raise
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise DatabaseError(f"database {self.url}: {reason}") from error
+
+
+def _may_retry(error: DBAPIError) -> bool:
+    details = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return isinstance(details, dict) and details.get("C") in _RETRY_CODES
