@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 MEMORY = 12
-"""Pairs kept."""
+"""Pairs of step and change of gradient kept."""
 _SUFFICIENT = 1e-4
 _CURVATURE = 0.5
 _MAX_TRIALS = 25
-_NOISE = 1e-14
-"""Relative rounding of a float64 sum of losses: smaller increases are not increases."""
+
+Evaluate = Callable[[Tensor], tuple[float, Tensor]]
+"""Value and gradient at a float64 place."""
+Precondition = Callable[[Tensor], Tensor]
+"""g to an approximation of H^-1 g, symmetric and positive definite."""
+Pairs = deque[tuple[Tensor, Tensor, float]]
+
+
+class Stage(NamedTuple):
+    """The function at one precision: good for gradients down to `tolerance` and values to `noise`, relative."""
+
+    evaluate: Evaluate
+    tolerance: float
+    noise: float
 
 
 class Point(NamedTuple):
@@ -27,54 +39,43 @@ class Point(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """Where the search ended. `converged`: the gradient's measure is at most the tolerance."""
+    """Where the search ended. `converged`: no entry of the gradient exceeds the last stage's tolerance."""
 
     point: Point
-    gradient_size: float
     n_iterations: int
     n_evaluations: int
     converged: bool
 
 
 def minimise(
-    evaluate: Callable[[Tensor], tuple[float, Tensor]],
-    start: Tensor,
-    precondition: Callable[[Tensor], Tensor],
-    measure: Callable[[Tensor], float],
-    tolerance: float,
-    max_iterations: int,
+    stages: Sequence[Stage], start: Tensor, precondition: Precondition, max_iterations: int
 ) -> Solution:
-    """Minimise a convex function of a float64 tensor.
+    """Minimise a convex function of a float64 tensor, cheap stages first, each from where the last ended.
 
-    evaluate(x) gives value and gradient; precondition(g) approximates H^-1 g for the Hessian H and must be
-    symmetric positive definite; measure(g) is the size that has to fall to `tolerance`.
-    Stops unconverged at `max_iterations`, or when rounding hides any further descent.
-    Source: Nocedal and Wright 2006, algorithms 7.4, 7.5 and 3.5.
+    A stage ends when the largest entry of the gradient is within its tolerance, or when rounding hides any
+    further descent; the search stops unconverged at `max_iterations` or when the last stage ends by rounding.
+    Source: Nocedal and Wright 2006, algorithms 7.4 and 7.5.
     """
-    point = Point(start, *evaluate(start))
-    pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=MEMORY)
-    n_evaluations, n_iterations = 1, 0
-    size = measure(point.gradient)
-    while size > tolerance and n_iterations < max_iterations:
-        direction = _direction(point.gradient, pairs, precondition)
-        found, n_trials = _line_search(evaluate, point, direction)
-        n_evaluations += n_trials
-        n_iterations += 1
-        if found is None:
-            break
-        step, change = found.x - point.x, found.gradient - point.gradient
-        curvature = _dot(step, change)
-        if curvature > 0:
-            pairs.append((step, change, curvature))
-        point, size = found, measure(found.gradient)
-    return Solution(point, size, n_iterations, n_evaluations, size <= tolerance)
+    pairs: Pairs = deque(maxlen=MEMORY)
+    n_iterations = n_evaluations = 0
+    x = start
+    for stage in stages:
+        point: Point | None = Point(x, *stage.evaluate(x))
+        n_evaluations += 1
+        while point is not None and n_iterations < max_iterations and _size(point) > stage.tolerance:
+            x = point.x
+            last = point
+            point, n_trials = _line_search(stage, last, _direction(last.gradient, pairs, precondition))
+            n_evaluations += n_trials
+            n_iterations += 1
+            if point is not None:
+                _remember(pairs, point.x - last.x, point.gradient - last.gradient)
+        ended = last if point is None else point
+        x = ended.x
+    return Solution(ended, n_iterations, n_evaluations, _size(ended) <= stages[-1].tolerance)
 
 
-def _direction(
-    gradient: Tensor,
-    pairs: deque[tuple[Tensor, Tensor, float]],
-    precondition: Callable[[Tensor], Tensor],
-) -> Tensor:
+def _direction(gradient: Tensor, pairs: Pairs, precondition: Precondition) -> Tensor:
     """-H^-1 g by the two-loop recursion around the preconditioner."""
     remaining = gradient.clone()
     shares: list[float] = []
@@ -91,43 +92,50 @@ def _direction(
     return -direction
 
 
-def _line_search(
-    evaluate: Callable[[Tensor], tuple[float, Tensor]], start: Point, direction: Tensor
-) -> tuple[Point | None, int]:
-    """A point that is lower and whose slope has at least halved; None when rounding hides it.
+def _line_search(stage: Stage, start: Point, direction: Tensor) -> tuple[Point | None, int]:
+    """A point that is lower and whose slope is at most half as steep; None when rounding hides it.
 
     Along a convex function the slope grows monotonically, so slopes of both signs bracket the minimum and
     their secant finds it; the first trial is the full step, which is nearly always taken.
     """
     first_slope = _dot(start.gradient, direction)
-    if not first_slope < 0:
-        return None, 0
-    noise = _NOISE * abs(start.value)
     short, short_slope = 0.0, first_slope
-    long: float | None = None
-    long_slope = 0.0
+    long, long_slope = float("inf"), 0.0
     step = 1.0
     for trial in range(1, _MAX_TRIALS + 1):
         x = start.x + step * direction
-        point = Point(x, *evaluate(x))
+        point = Point(x, *stage.evaluate(x))
         slope = _dot(point.gradient, direction)
-        lower = point.value <= start.value + _SUFFICIENT * step * first_slope + noise
+        allowed = start.value + _SUFFICIENT * step * first_slope + stage.noise * abs(start.value)
+        lower = point.value <= allowed
         if lower and abs(slope) <= -_CURVATURE * first_slope:
             return point, trial
-        if slope < 0 and lower:
+        if lower and slope < 0:
             short, short_slope = step, slope
         else:
             long, long_slope = step, slope
-        step = 2 * step if long is None else _secant(short, short_slope, long, long_slope)
+        step = _between(short, short_slope, long, long_slope)
     return None, _MAX_TRIALS
 
 
-def _secant(short: float, short_slope: float, long: float, long_slope: float) -> float:
-    """Where the slope's chord crosses zero, kept off the ends; the middle when the slopes do not bracket."""
-    if not long_slope > 0 or long_slope == float("inf"):
+def _between(short: float, short_slope: float, long: float, long_slope: float) -> float:
+    """Where the chord of the slopes crosses zero, kept off the ends; without a bracket twice as far."""
+    if long == float("inf"):
+        return 2 * short
+    if not 0 < long_slope < float("inf"):
         return (short + long) / 2
     share = -short_slope / (long_slope - short_slope)
     return short + min(max(share, 0.05), 0.95) * (long - short)
+
+
+def _remember(pairs: Pairs, step: Tensor, change: Tensor) -> None:
+    curvature = _dot(step, change)
+    if curvature > 0:
+        pairs.append((step, change, curvature))
+
+
+def _size(point: Point) -> float:
+    return float(point.gradient.abs().max())
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

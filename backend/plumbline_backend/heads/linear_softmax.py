@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.selection import PoolScores
-from plumbline_backend.heads.lbfgs import minimise
-from plumbline_backend.heads.preconditioner import softmax_preconditioner
+from plumbline_backend.heads.softmax_problem import SoftmaxProblem, build, solve
+from plumbline_kernels import score_classes
 
 _CHUNK = 16_384
 """Rows whose logits are computed together."""
+_SINGLE_LIMIT = 1e3
+"""Scores are computed in float32 while the terms of a logit add up to less than this: their rounding error
+is then below 1e3 * 2^-24 = 6e-5. Features far from zero for their spread (raw years, identifiers) exceed it."""
 
 
 class LinearSoftmax:
@@ -28,18 +29,20 @@ class LinearSoftmax:
 
     l2 is scikit-learn's 1 / C (for two classes 2 / C: there it penalises one difference of weights, here
     both vectors). `tolerance` bounds the largest entry of the mean objective's gradient, columns measured
-    in their standard deviations, so the result does not depend on units.
+    in their standard deviations, so that units do not matter; at the default the objective is within about
+    1e-6 of its minimum, relatively.
 
-    Learned, in float64: `weight_` (n_classes, n_features), `bias_` (n_classes,), `n_iterations_`,
-    `n_evaluations_`, `gradient_` (the size that met the tolerance), `converged_`, `objective_` (the sum).
+    Learned, in float64: `weight_` (n_classes, n_features), `bias_` (n_classes,). How the fit went:
+    `objective_` (the sum above), `gradient_` (the entry that met the tolerance), `n_iterations_`,
+    `n_evaluations_`, `converged_` (False when `max_iterations` or rounding ended it sooner).
 
-    A class without a labelled item is not in the optimum (its bias has none): it gets no weights and the
-    bias that gives it 1 / (n + n_classes) of the probability at a typical item (rule of succession).
+    A class without a labelled item has no place in the optimum (its bias would go to minus infinity): it gets
+    no weights, and the bias that gives it 1 / (n + n_classes) of a typical item (rule of succession).
     """
 
     name = "linear_softmax"
 
-    def __init__(self, l2: float = 1.0, tolerance: float = 1e-6, max_iterations: int = 500) -> None:
+    def __init__(self, l2: float = 1.0, tolerance: float = 1e-5, max_iterations: int = 500) -> None:
         if not 0 <= l2 < float("inf"):
             raise InputError(f"l2 is {l2}; expected a finite number, zero or more")
         if not tolerance > 0:
@@ -63,22 +66,14 @@ class LinearSoftmax:
         on NaN or infinite features, shapes that differ, targets outside the classes, negative weights, or
         fewer than two classes among the items of positive weight.
         """
-        data = _prepare(features, targets, n_classes, sample_weight)
-        start = _start(data, warm_start)
-        solution = minimise(
-            _objective(data, self.l2),
-            start,
-            softmax_preconditioner(data.centred, data.share, self.l2 / data.total, 1 / len(data.present)),
-            _measure(data, self.l2),
-            self.tolerance,
-            self.max_iterations,
-        )
-        self._keep(solution.point.x, data, n_classes)
-        self.objective_ = solution.point.value * data.total
-        self.gradient_ = solution.gradient_size
-        self.n_iterations_ = solution.n_iterations
-        self.n_evaluations_ = solution.n_evaluations
-        self.converged_ = solution.converged
+        problem = build(features, targets, n_classes, sample_weight, self.l2)
+        found = solve(problem, _start(problem, warm_start), self.tolerance, self.max_iterations)
+        self._keep(found.point.x, problem, n_classes)
+        self.objective_ = found.point.value * problem.total
+        self.gradient_ = float(found.point.gradient.abs().max())
+        self.n_iterations_ = found.n_iterations
+        self.n_evaluations_ = found.n_evaluations
+        self.converged_ = found.converged
         return self
 
     def logits(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -87,24 +82,38 @@ class LinearSoftmax:
         out = np.empty((len(features), len(self.bias_)))
         for start in range(0, len(features), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            out[rows] = features[rows].astype(np.float64) @ self.weight_.T + self.bias_
+            np.matmul(features[rows].astype(np.float64), self.weight_.T, out=out[rows])
+        out += self.bias_
         return out
 
     def proba(self, features: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
         """softmax(logits / temperature), (n, n_classes) float64, rows sum to 1."""
         logits = self.logits(features)
-        logits /= temperature
+        logits /= _positive(temperature)
         logits -= logits.max(axis=1, keepdims=True)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=1, keepdims=True)
         return logits
 
     def scores(self, features: NDArray[np.floating[Any]], temperature: float = 1.0) -> PoolScores:
-        """Two largest probabilities, entropy and argmax of (n, d) features, in one pass over the classes."""
-        proba = self.proba(features, temperature)
-        top = np.sort(proba, axis=1)[:, -2:]
-        entropy = -(proba * np.log(np.maximum(proba, 1e-300))).sum(axis=1)
-        return PoolScores(top[:, 1], top[:, 0], entropy, proba.argmax(axis=1))
+        """Two largest probabilities, entropy and argmax of (n, d) features, in one pass over the classes.
+
+        float32 for float32 features, unless their offsets need float64. Raises InputError on another width
+        or non-finite features.
+        """
+        features = self._checked(features)
+        single = features.dtype in (np.float32, np.float16) and self.magnitude_ < _SINGLE_LIMIT
+        x = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32 if single else np.float64))
+        if not np.isfinite(features).all():
+            raise InputError("features hold NaN or infinite values; expected finite numbers")
+        found = score_classes(
+            x,
+            torch.from_numpy(self.weight_).to(x.dtype),
+            bias=torch.from_numpy(self.bias_ / _positive(temperature)).to(x.dtype),
+            scale=1 / temperature,
+            check_values=False,
+        )
+        return PoolScores(found.top1.numpy(), found.top2.numpy(), found.entropy.numpy(), found.argmax.numpy())
 
     def save(self, folder: Path) -> None:
         """Write head.safetensors (weight, bias) and head.json (settings, how the fit went)."""
@@ -114,7 +123,7 @@ class LinearSoftmax:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The head that `save` wrote into `folder`."""
+        """The head that `save` wrote into `folder`. Raises InputError when it is another kind of head."""
         facts = json.loads((folder / "head.json").read_text())
         if facts["head"] != cls.name:
             raise InputError(f"{folder / 'head.json'} holds a {facts['head']!r} head; expected {cls.name!r}")
@@ -125,130 +134,58 @@ class LinearSoftmax:
         head.weight_, head.bias_ = arrays["weight"], arrays["bias"]
         return head
 
-    def _keep(self, found: Tensor, data: _Data, n_classes: int) -> None:
-        """Back from centred features and present classes to the caller's."""
-        weight, bias = found[:, :-1], found[:, -1] - found[:, :-1] @ data.mean
-        logits = data.centred @ weight.T + found[:, -1]
-        level = float((data.share * torch.logsumexp(logits, dim=1)).sum())
+    def _keep(self, found: Tensor, problem: SoftmaxProblem, n_classes: int) -> None:
+        """Back from standardised columns and present classes to the caller's."""
+        weight = found[:, :-1] / problem.spread
+        bias = found[:, -1] - weight @ problem.mean
         self.weight_ = np.zeros((n_classes, weight.shape[1]))
-        self.bias_ = np.full(n_classes, level - np.log(len(data.targets) + n_classes))
-        self.weight_[data.present] = weight.numpy()
-        self.bias_[data.present] = bias.numpy()
+        self.bias_ = np.full(n_classes, _bias_of_absent(found, problem, n_classes))
+        self.weight_[problem.present] = weight.numpy()
+        self.bias_[problem.present] = bias.numpy()
+        self.magnitude_ = float((weight.abs() @ (problem.mean.abs() + problem.spread)).max())
 
     def _checked(self, features: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         if not hasattr(self, "weight_"):
             raise InputError("this head has not been fitted; call fit first")
+        features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.weight_.shape[1]:
             raise InputError(f"features have shape {features.shape}; expected (n, {self.weight_.shape[1]})")
         return features
 
 
 _SETTINGS = ("l2", "tolerance", "max_iterations")
-_FACTS = ("objective_", "gradient_", "n_iterations_", "n_evaluations_", "converged_")
+_FACTS = ("magnitude_", "objective_", "gradient_", "n_iterations_", "n_evaluations_", "converged_")
 
 
-class _Data(NamedTuple):
-    """Items of positive weight. share: weights over their total; present: classes that occur."""
-
-    centred: Tensor
-    mean: Tensor
-    targets: Tensor
-    share: Tensor
-    total: float
-    present: NDArray[np.int64]
-
-
-def _prepare(
-    features: NDArray[np.floating[Any]],
-    targets: NDArray[np.integer[Any]],
-    n_classes: int,
-    sample_weight: NDArray[np.floating[Any]] | None,
-) -> _Data:
-    weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    _refuse(np.asarray(features), np.asarray(targets), n_classes, weight)
-    used = np.flatnonzero(weight > 0)
-    x = torch.from_numpy(np.asarray(features)[used].astype(np.float64))
-    present, indices = np.unique(np.asarray(targets)[used], return_inverse=True)
-    total = float(weight[used].sum())
-    share = torch.from_numpy(weight[used] / total)
-    mean = share @ x
-    x -= mean
-    return _Data(x, mean, torch.from_numpy(indices.astype(np.int64)), share, total, present.astype(np.int64))
-
-
-def _refuse(
-    features: NDArray[Any], targets: NDArray[Any], n_classes: int, weight: NDArray[np.float64]
-) -> None:
-    """Raise one InputError with everything that is wrong."""
-    if features.ndim != 2 or features.shape[1] == 0 or targets.shape != features.shape[:1]:
-        raise InputError(
-            f"features have shape {features.shape} and targets {targets.shape}; "
-            "expected (n, d) with d >= 1, and (n,)"
-        )
-    if weight.shape != targets.shape:
-        raise InputError(f"sample_weight has shape {weight.shape}; expected {targets.shape}")
-    wrong = []
-    bad = np.argwhere(~np.isfinite(features))
-    if len(bad):
-        row, column = bad[0]
-        wrong.append(
-            f"features hold {len(bad)} values that are NaN or infinite, the first in row {row}, "
-            f"column {column}; expected finite numbers"
-        )
-    outside = np.flatnonzero((targets < 0) | (targets >= n_classes))
-    if len(outside):
-        wrong.append(
-            f"target of row {outside[0]} is {targets[outside[0]]}; expected a class from 0 to {n_classes - 1}"
-        )
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        wrong.append("sample_weight holds negative or non-finite values; expected zero or more")
-    elif len(np.unique(targets[weight > 0])) < 2:
-        seen = np.unique(targets[weight > 0]).tolist()
-        wrong.append(
-            f"items of positive weight have the classes {seen}; expected at least two different ones"
-        )
-    if wrong:
-        raise InputError("; ".join(wrong))
-
-
-def _start(data: _Data, warm_start: LinearSoftmax | None) -> Tensor:
-    """(n_present, d + 1) with the bias, for centred features, last."""
-    d = data.centred.shape[1]
-    start = torch.zeros(len(data.present), d + 1, dtype=torch.float64)
+def _start(problem: SoftmaxProblem, warm_start: LinearSoftmax | None) -> Tensor:
+    """(n_present, d + 1), the bias last: zeros, or the earlier head seen from the standardised columns."""
+    d = len(problem.mean)
+    start = torch.zeros(len(problem.present), d + 1, dtype=torch.float64)
     if warm_start is None:
         return start
     if warm_start.weight_.shape[1] != d:
         raise InputError(f"warm_start has {warm_start.weight_.shape[1]} features; expected {d}")
-    known = data.present < len(warm_start.bias_)
-    rows = torch.from_numpy(np.flatnonzero(known))
-    weight = torch.from_numpy(warm_start.weight_[data.present[known]])
-    start[rows, :-1] = weight
-    start[rows, -1] = torch.from_numpy(warm_start.bias_[data.present[known]]) + weight @ data.mean
+    known = problem.present < len(warm_start.bias_)
+    weight = torch.from_numpy(warm_start.weight_[problem.present[known]])
+    bias = torch.from_numpy(warm_start.bias_[problem.present[known]]) + weight @ problem.mean
+    start[torch.from_numpy(known)] = torch.cat([weight * problem.spread, bias[:, None]], dim=1)
     return start
 
 
-def _objective(data: _Data, l2: float) -> Callable[[Tensor], tuple[float, Tensor]]:
-    ridge = l2 / data.total
-
-    def evaluate(x: Tensor) -> tuple[float, Tensor]:
-        weight = x[:, :-1].clone().requires_grad_()
-        bias = x[:, -1].clone().requires_grad_()
-        losses = cross_entropy(torch.addmm(bias, data.centred, weight.T), data.targets, reduction="none")
-        loss = data.share @ losses
-        by_weight, by_bias = torch.autograd.grad(loss, (weight, bias))
-        value = loss.item() + ridge / 2 * float((x[:, :-1] ** 2).sum())
-        return value, torch.cat([by_weight + ridge * x[:, :-1], by_bias[:, None]], dim=1)
-
-    return evaluate
+def _bias_of_absent(found: Tensor, problem: SoftmaxProblem, n_classes: int) -> float:
+    """Mean logsumexp over the labelled items, less log(n + n_classes)."""
+    n = len(problem.targets)
+    if len(problem.present) == n_classes:
+        return 0.0
+    total = 0.0
+    for start in range(0, n, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        logits = torch.addmm(found[:, -1], problem.features[rows].double(), found[:, :-1].T)
+        total += float(problem.share[rows] @ torch.logsumexp(logits, dim=1))
+    return total - float(np.log(n + n_classes))
 
 
-def _measure(data: _Data, l2: float) -> Callable[[Tensor], float]:
-    """Largest entry of the gradient, each column divided by its spread (with the penalty's own scale)."""
-    spread = (data.share @ data.centred**2 + l2 / data.total).sqrt()
-    scale = torch.cat([spread, torch.ones(1, dtype=torch.float64)])
-    scale = torch.where(scale > 0, scale, 1.0)
-
-    def measure(gradient: Tensor) -> float:
-        return float((gradient / scale).abs().max())
-
-    return measure
+def _positive(temperature: float) -> float:
+    if not 0 < temperature < float("inf"):
+        raise InputError(f"temperature is {temperature}; expected a finite number above zero")
+    return temperature
