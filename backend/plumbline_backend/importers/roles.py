@@ -186,7 +186,11 @@ def _is_id_name(name: str) -> bool:
 
 
 def _examples(values: pa.Array) -> tuple[str, ...]:
-    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+    if (
+        pa.types.is_binary(values.type)
+        or pa.types.is_large_binary(values.type)
+        or pa.types.is_nested(values.type)
+    ):
         return ()
     shown: list[str] = []
     for value in values.drop_null()[: 20 * N_EXAMPLES].to_pylist():
@@ -218,4 +222,4 @@ def _one_of_a_kind(
 
 
 def _with(column: Column, **changes: object) -> Column:
-    return Column(**{**column.__dict__, **changes})  # type: ignore[arg-type]
+    return Column(**{**column.__dict__, **changes})

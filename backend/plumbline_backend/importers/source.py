@@ -105,7 +105,8 @@ class ProblemLog:
     def refuse_if_any(self) -> None:
         """Raise ImportRefusedError when a row was rejected."""
         if self.n_problems:
-            raise ImportRefusedError(self.problems, self.n_problems - len(self.problems))
+            in_order = sorted(self.problems, key=lambda problem: problem.row or 0)
+            raise ImportRefusedError(in_order, self.n_problems - len(self.problems))
 
     def close(self) -> None:
         """Close the file of skipped rows."""

@@ -23,7 +23,7 @@ from plumbline_backend.importers.source import refuse
 from plumbline_backend.pool.fields import KEY_FIELD, FieldWriter
 from plumbline_backend.pool.files import sync_folder, sync_tree
 from plumbline_backend.pool.image_check import check_images
-from plumbline_backend.pool.keys import KeyIndexBuilder, digests_of, write_index
+from plumbline_backend.pool.keys import Digests, KeyIndexBuilder, digests_of, write_index
 from plumbline_backend.pool.manifest import Manifest, list_files
 from plumbline_backend.pool.matrix import MatrixWriter
 from plumbline_backend.pool.tally import ColumnTally
@@ -146,6 +146,7 @@ class _PoolWriter:
         self._name = name
         self._columns = tuple(columns)
         self._log = log
+        self._id_name = next((column.name for column in columns if column.role == "id"), None)
         self._keys = KeyIndexBuilder()
         self._hashes: list[NDArray[np.uint64]] = []
         self._storage: dict[str, str] = {}
@@ -171,9 +172,12 @@ class _PoolWriter:
             return
         converted = {c.name: self._convert(source.batch.column(i), c) for i, c in enumerate(self._columns)}
         keys = self._key_array(converted, source.rows)
-        digests = digests_of(keys.to_pylist())
-        earlier = self._keys.earlier_rows(digests, source.rows)
-        good = self._reject_bad_rows(source, converted, keys, earlier)
+        found = self._misfits(source, converted, keys)
+        digests = self._add_duplicates(source, keys, found)
+        good = np.ones(source.batch.num_rows, dtype=bool)
+        for i in sorted(found):
+            good[i] = False
+            self._log.reject(int(source.rows[i]), found[i], _cells(source.batch, i))
         self._write(converted, keys, good)
         self._keys.add(digests[good], source.rows[good])
         self._hashes.append(digests[good, 0].copy())
@@ -216,32 +220,35 @@ class _PoolWriter:
         return converted
 
     def _key_array(self, converted: Mapping[str, Converted], rows: NDArray[np.int64]) -> pa.Array:
-        for column in self._columns:
-            if column.role == "id":
-                return pc.fill_null(converted[column.name].array, "")
+        if self._id_name is not None:
+            return pc.fill_null(converted[self._id_name].array, "")
         return pc.cast(pa.array(rows), pa.string())
 
-    def _reject_bad_rows(
-        self,
-        source: SourceBatch,
-        converted: Mapping[str, Converted],
-        keys: pa.Array,
-        earlier: NDArray[np.int64],
-    ) -> NDArray[np.bool_]:
+    def _misfits(
+        self, source: SourceBatch, converted: Mapping[str, Converted], keys: pa.Array
+    ) -> dict[int, list[Problem]]:
+        """Problems of cells, by row of the batch; an image is named by its key."""
         found: dict[int, list[Problem]] = {}
-        for name, column in converted.items():
-            for i, misfit in column.bad.items():
-                found.setdefault(i, []).append(self._problem(source, i, name, misfit))
-        id_name = next((c.name for c in self._columns if c.role == "id"), "id")
-        for i in np.flatnonzero(earlier >= 0):
-            if int(i) not in found:
-                misfit = Misfit(f"a unique id (row {earlier[i]} has the same)", keys[int(i)].as_py())
-                found[int(i)] = [self._problem(source, int(i), id_name, misfit)]
-        good = np.ones(source.batch.num_rows, dtype=bool)
-        for i in sorted(found):
-            good[i] = False
-            self._log.reject(int(source.rows[i]), found[i], _cells(source.batch, i))
-        return good
+        for column in self._columns:
+            for i, misfit in converted[column.name].bad.items():
+                if column.role == "image" and self._id_name is not None:
+                    misfit = Misfit(misfit.expected, f"{keys[i].as_py()}, {misfit.value}")
+                found.setdefault(i, []).append(self._problem(source, i, column.name, misfit))
+        return found
+
+    def _add_duplicates(
+        self, source: SourceBatch, keys: pa.Array, found: dict[int, list[Problem]]
+    ) -> Digests:
+        """Adds rows whose key an earlier good row has; returns the digests of all keys."""
+        digests = digests_of(keys.to_pylist())
+        if self._id_name is None:
+            return digests
+        candidates = np.array([i for i in range(len(keys)) if i not in found], dtype=np.int64)
+        earlier = self._keys.earlier_rows(digests[candidates], source.rows[candidates])
+        for i, row in zip(candidates[earlier >= 0].tolist(), earlier[earlier >= 0].tolist(), strict=True):
+            misfit = Misfit(f"a unique id (row {row} has the same)", keys[i].as_py())
+            found[i] = [self._problem(source, i, self._id_name, misfit)]
+        return digests
 
     def _problem(self, source: SourceBatch, i: int, column: str, misfit: Misfit) -> Problem:
         return Problem(self._log.file, misfit.expected, int(source.rows[i]), column, misfit.value)

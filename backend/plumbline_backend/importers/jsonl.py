@@ -1,0 +1,263 @@
+"""JSON Lines: one object per line. Numbers keep the digits they are written with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from plumbline_backend.domain.errors import Problem
+from plumbline_backend.domain.types import Column
+from plumbline_backend.importers.encoding import TextEncoding, detect_encoding
+from plumbline_backend.importers.roles import guess_columns
+from plumbline_backend.importers.source import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    PREVIEW_ROWS,
+    SAMPLE_ROWS,
+    Preview,
+    ProblemLog,
+    SourceBatch,
+    refuse,
+)
+
+MAX_LINE_BYTES = 64 * 2**20
+"""The longest line: six times the 10 MB cell that must be read."""
+
+COUNTED_BYTES = 64 * 2**20
+"""Files up to this size are counted for the preview, about two seconds of reading lines."""
+
+
+class JsonlImporter:
+    """One JSON object per line; members are columns, in the order in which they first appear."""
+
+    name = "jsonl"
+    suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
+
+    def inspect(self, path: Path) -> Preview:
+        """See `Importer.inspect`."""
+        encoding = detect_encoding(path)
+        log = ProblemLog(path.name)
+        sample = list(islice(_objects(path, encoding, log), SAMPLE_ROWS))
+        if not sample:
+            log.refuse_if_any()
+            raise refuse(path.name, "at least one line with a JSON object")
+        members = _members(cells for _, cells, _ in sample)
+        arrays = [_sample_array([cells.get(name) for _, cells, _ in sample]) for name in members]
+        whole = len(sample) < SAMPLE_ROWS
+        columns = guess_columns(pa.Table.from_arrays(arrays, names=members), whole)
+        nested = {n for n in members if any(isinstance(c.get(n), (dict, list)) for _, c, _ in sample)}
+        return Preview(
+            columns=tuple(
+                _as_metadata(c) if c.name in nested and c.role != "features" else c for c in columns
+            ),
+            rows=tuple({n: shown(cells.get(n)) for n in members} for _, cells, _ in sample[:PREVIEW_ROWS]),
+            n_rows=_count_lines(path) if path.stat().st_size <= COUNTED_BYTES else None,
+            format=self.name,
+            encoding=encoding.name,
+            problems=tuple(log.problems),
+            notes=(encoding.note,) if encoding.note else (),
+        )
+
+    def batches(self, path: Path, columns: Sequence[Column], log: ProblemLog) -> Iterator[SourceBatch]:
+        """See `Importer.batches`. A member that the first 10,000 rows do not have is a problem of its row."""
+        encoding = detect_encoding(path)
+        if encoding.note:
+            log.note(encoding.note)
+        known: set[str] = set()
+        waiting: list[tuple[int, dict[str, Any]]] = []
+        n_bytes = 0
+        fraction = 0.0
+        for n_read, (row, cells, at) in enumerate(_objects(path, encoding, log)):
+            fraction = at.fraction
+            if n_read < SAMPLE_ROWS:
+                known.update(cells)
+            elif not known.issuperset(cells):
+                late = next(name for name in cells if name not in known)
+                expected = f"only members that occur in the first {SAMPLE_ROWS:,} rows"
+                log.reject(row, [Problem(log.file, expected, row, late, shown(cells[late]))], at.text)
+                continue
+            waiting.append((row, cells))
+            n_bytes += len(at.text)
+            if len(waiting) == BATCH_ROWS or n_bytes >= BATCH_BYTES:
+                yield _batch(waiting, columns, fraction)
+                waiting, n_bytes = [], 0
+        if waiting:
+            yield _batch(waiting, columns, 1.0)
+
+
+class _Literal(str):
+    """A JSON number, as written."""
+
+
+class _At:
+    """Where a row came from: its line, and the share of the file before it."""
+
+    def __init__(self, text: str, fraction: float) -> None:
+        self.text = text
+        self.fraction = fraction
+
+
+class _NotJsonError(ValueError):
+    """Something JSON does not allow, in words that complete "expected ..."."""
+
+
+def _objects(
+    path: Path, encoding: TextEncoding, log: ProblemLog
+) -> Iterator[tuple[int, dict[str, Any], _At]]:
+    """(row, members, where) of every readable line; the others go to the log. Blank lines are skipped."""
+    size = max(path.stat().st_size, 1)
+    with path.open("rb") as stream:
+        stream.seek(encoding.bom_bytes)
+        for row, line in enumerate(_lines(stream, encoding.name), start=1):
+            text, problem = _decode(line, encoding.name)
+            if problem is None and not text.strip():
+                continue
+            if row == 1 and text.lstrip().startswith("["):
+                raise refuse(path.name, "one JSON object per line; this file is a JSON array", row=1)
+            cells: dict[str, Any] = {}
+            if problem is None:
+                cells, problem = _parse(text)
+            if problem is not None:
+                column, expected, value = problem
+                log.reject(row, [Problem(log.file, expected, row, column, value)], text)
+            else:
+                yield row, cells, _At(text, stream.tell() / size)
+
+
+def _lines(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
+    """Lines as bytes; a line over the limit is given in part, and its rest is skipped."""
+    end = "\n".encode(encoding)
+    if len(end) == 1:
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+                if not (rest := stream.readline(MAX_LINE_BYTES)) or rest.endswith(b"\n"):
+                    break
+            yield line
+        return
+    wide = stream.read().split(end)
+    yield from (line for line in wide if line)
+
+
+def _decode(line: bytes, encoding: str) -> tuple[str, tuple[str | None, str, str | None] | None]:
+    if len(line) > MAX_LINE_BYTES:
+        return "", (None, f"a line of at most {MAX_LINE_BYTES // 2**20} MiB", f"{len(line):,} bytes or more")
+    try:
+        return line.decode(encoding), None
+    except UnicodeDecodeError as error:
+        text = line.decode(encoding, errors="backslashreplace")
+        return text, (None, f"text in {encoding.upper()}", text[max(0, error.start - 10) : error.start + 20])
+
+
+def _parse(text: str) -> tuple[dict[str, Any], tuple[str | None, str, str | None] | None]:
+    """(members, what is wrong: column, expectation, value)."""
+    try:
+        value = _DECODER.decode(text)
+    except _NotJsonError as error:
+        return {}, (None, str(error), text)
+    except json.JSONDecodeError as error:
+        return {}, (None, f"a JSON object ({error.msg} at character {error.pos + 1})", text)
+    except RecursionError:
+        return {}, (None, "values nested at most some hundred levels deep", text)
+    if not isinstance(value, dict):
+        return {}, (None, "a JSON object", text)
+    if not text.isascii() or "\\u" in text:
+        for name, cell in value.items():
+            try:
+                f"{name}{shown(cell)}".encode()
+            except UnicodeEncodeError:
+                where = name.encode("utf-8", "backslashreplace").decode()
+                return {}, (where, "text without lone surrogates, which UTF-8 has no form for", text)
+    return value, None
+
+
+def _no_constant(name: str) -> Any:
+    raise _NotJsonError(f"a number or null; JSON has no {name}")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _NotJsonError(f"every member once; {twice!r} appears {names.count(twice)} times")
+    return made
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=_Literal,
+    parse_float=_Literal,
+    parse_constant=_no_constant,
+    object_pairs_hook=_no_duplicates,
+)
+
+
+def shown(value: Any) -> str | None:
+    """A member as text: strings as they are, numbers with their digits, nested values as JSON."""
+    if value is None or type(value) is str:
+        return value
+    return _dump(value)
+
+
+def _dump(value: Any) -> str:
+    if isinstance(value, _Literal):
+        return str(value)
+    if isinstance(value, dict):
+        inside = (
+            f"{json.dumps(name, ensure_ascii=False)}: {_dump(member)}" for name, member in value.items()
+        )
+        return "{" + ", ".join(inside) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_dump(member) for member in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _members(rows: Iterator[Mapping[str, Any]]) -> list[str]:
+    names: dict[str, None] = {}
+    for cells in rows:
+        names.update(dict.fromkeys(cells))
+    return list(names)
+
+
+def _sample_array(cells: list[Any]) -> pa.Array:
+    """Lists of numbers as lists, everything else as text."""
+    present = [cell for cell in cells if cell is not None]
+    if present and all(_is_vector(cell) for cell in present):
+        return _vector_array(cells)
+    return pa.array([shown(cell) for cell in cells], pa.string())
+
+
+def _batch(rows: list[tuple[int, dict[str, Any]]], columns: Sequence[Column], fraction: float) -> SourceBatch:
+    arrays = []
+    for column in columns:
+        cells = [members.get(column.name) for _, members in rows]
+        if column.role == "features" and all(cell is None or _is_vector(cell) for cell in cells):
+            arrays.append(_vector_array(cells))
+        else:
+            arrays.append(pa.array([shown(cell) for cell in cells], pa.string()))
+    batch = pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])
+    return SourceBatch(batch, np.array([row for row, _ in rows], dtype=np.int64), fraction)
+
+
+def _is_vector(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(v, _Literal) or v is None for v in cell)
+
+
+def _vector_array(cells: list[Any]) -> pa.Array:
+    numbers = [None if cell is None else [None if v is None else float(v) for v in cell] for cell in cells]
+    return pa.array(numbers, pa.list_(pa.float64()))
+
+
+def _as_metadata(column: Column) -> Column:
+    why = "nested values, kept as JSON text"
+    return Column(column.name, "string", "metadata", why, column.examples, column.n_missing)
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as stream:
+        return sum(1 for line in stream if line.strip())
