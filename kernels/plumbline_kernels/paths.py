@@ -10,6 +10,7 @@ from plumbline_kernels.cpu_loss import cpu_gradients, cpu_row_losses
 from plumbline_kernels.cpu_scores import cpu_scores
 from plumbline_kernels.dispatch import which_path
 from plumbline_kernels.problem import Goal, Gradients, Head, RowLosses, Wanted
+from plumbline_kernels.tiles import FEW_CLASSES
 
 
 class GradientChoice(NamedTuple):
@@ -21,14 +22,22 @@ class GradientChoice(NamedTuple):
 
 
 def gradients_with_loss(features: Tensor, weight: Tensor, path: str, wanted: Wanted) -> bool:
-    """Whether the gradients come with the loss (nothing recomputed) or in the backward pass."""
-    del weight, wanted
-    return which_path(features.device, features.dtype, path).name != "triton"
+    """Whether the gradients come with the loss (nothing recomputed) or in the backward pass.
+
+    On a GPU only where one kernel has all classes in a tile and the features are frozen: the upstream factor
+    then multiplies the small weight gradient alone.
+    """
+    if not _is_triton(features, path):
+        return True
+    return weight.shape[0] <= FEW_CLASSES and not wanted.features
 
 
 def row_losses(features: Tensor, head: Head, goal: Goal, path: str) -> RowLosses:
     """Loss and logsumexp per row, by the path asked for."""
-    _only_cpu(features, path)
+    if _is_triton(features, path):
+        from plumbline_kernels.triton_path import triton_row_losses
+
+        return triton_row_losses(features, head, goal)
     return cpu_row_losses(features, head, goal)
 
 
@@ -36,7 +45,12 @@ def losses_and_gradients(
     features: Tensor, head: Head, goal: Goal, row_weight: Tensor, choice: GradientChoice, path: str
 ) -> tuple[RowLosses, Gradients]:
     """Row losses and the gradients of sum(row_weight * loss), by the path asked for."""
-    _only_cpu(features, path)
+    if _is_triton(features, path):
+        from plumbline_kernels.triton_path import triton_losses_and_gradients
+
+        return triton_losses_and_gradients(
+            features, head, goal, row_weight, choice.wanted, choice.deterministic
+        )
     return cpu_gradients(features, head, goal, row_weight, choice.wanted)
 
 
@@ -50,16 +64,22 @@ def gradients(
     path: str,
 ) -> Gradients:
     """The gradients of sum(row_weight * loss), with the logsumexp already known."""
-    _only_cpu(features, path)
+    if _is_triton(features, path):
+        from plumbline_kernels.triton_path import triton_gradients
+
+        return triton_gradients(features, head, goal, row_weight, lse, *choice)
     return cpu_gradients(features, head, goal, row_weight, choice.wanted, lse)[1]
 
 
 def scores(features: Tensor, head: Head, top_m: int, path: str, out: dict[str, Tensor]) -> None:
     """Fill `out` with the scores of every row, by the path asked for."""
-    _only_cpu(features, path)
-    cpu_scores(features, head, top_m, out)
+    if _is_triton(features, path):
+        from plumbline_kernels.triton_score_path import triton_scores
+
+        triton_scores(features, head, top_m, out)
+    else:
+        cpu_scores(features, head, top_m, out)
 
 
-def _only_cpu(features: Tensor, path: str) -> None:
-    if which_path(features.device, features.dtype, path).name != "cpu":
-        raise ValueError(f"path={path!r} is not in this build; pass path='cpu'")
+def _is_triton(features: Tensor, path: str) -> bool:
+    return which_path(features.device, features.dtype, path).name == "triton"
