@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from plumbline_backend.domain.errors import InputError
-from plumbline_backend.domain.types import JudgeKind, Question, State, Stratum
+from plumbline_backend.domain.types import JudgeKind, Judgement, Question
 from plumbline_backend.exporters.atomic import written_whole
 
 ROWS_PER_CHUNK = 2_000
@@ -18,34 +18,18 @@ ROWS_PER_CHUNK = 2_000
 
 
 class LedgerRow(Protocol):
-    """What the store streams: one judgement with its judge's kind and name."""
+    """What the store streams: a judgement, who made it, and what became of it (store.ledger.LedgerRow)."""
 
     @property
-    def id(self) -> int: ...
-    @property
-    def item(self) -> int: ...
-    @property
-    def question_version(self) -> int: ...
-    @property
-    def judge_kind(self) -> JudgeKind: ...
+    def judgement(self) -> Judgement: ...
     @property
     def judge_name(self) -> str: ...
     @property
-    def answer(self) -> str | None: ...
+    def judge_kind(self) -> JudgeKind: ...
     @property
-    def state(self) -> State: ...
+    def judge_version(self) -> int: ...
     @property
-    def stratum(self) -> Stratum: ...
-    @property
-    def note(self) -> str: ...
-    @property
-    def seconds(self) -> float | None: ...
-    @property
-    def created_at(self) -> datetime | None: ...
-    @property
-    def supersedes(self) -> int | None: ...
-    @property
-    def revokes(self) -> int | None: ...
+    def standing(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +37,8 @@ class LabelRow:
     """One judgement as it is written. Missing is None; `note` is never None.
 
     `class_id` and `class_name` are today's, merges followed; `recorded_class_id` is what was answered then.
-    `time` is aware, in UTC; `seconds` is how long the judge took.
+    `time` is aware, in UTC; `seconds` is how long the judge took. `standing`: current, superseded (a newer row
+    of the same judge stands), revoked (undone), or revocation (the row that undid another).
     """
 
     item_key: str
@@ -66,6 +51,7 @@ class LabelRow:
     state: str
     judge_kind: str
     judge_name: str
+    judge_version: int
     note: str
     seconds: float | None
     time: datetime | None
@@ -73,6 +59,7 @@ class LabelRow:
     judgement_id: int
     supersedes: int | None
     revokes: int | None
+    standing: str
 
 
 COLUMNS: tuple[str, ...] = tuple(each.name for each in fields(LabelRow))
@@ -98,7 +85,7 @@ def label_rows(
     names = {each.id: each.name for each in question.classes}
     stream = iter(ledger)
     while chunk := list(islice(stream, ROWS_PER_CHUNK)):
-        for row, key in zip(chunk, keys([row.item for row in chunk]), strict=True):
+        for row, key in zip(chunk, keys([row.judgement.item for row in chunk]), strict=True):
             yield _label_row(row, key, question, names)
 
 
@@ -112,35 +99,39 @@ def write_labels(writer: LabelWriter, path: Path, rows: Iterable[LabelRow]) -> i
 
 
 def _label_row(row: LedgerRow, key: str, question: Question, names: dict[str, str]) -> LabelRow:
-    class_id = None if row.answer is None else _resolve(row, question)
+    judgement = row.judgement
+    class_id = _resolve(judgement, question)
     return LabelRow(
         item_key=key,
-        position=row.item,
+        position=judgement.item,
         question=question.text,
-        question_version=row.question_version,
+        question_version=judgement.question_version,
         class_id=class_id,
         class_name=None if class_id is None else names[class_id],
-        recorded_class_id=row.answer,
-        state=row.state,
+        recorded_class_id=judgement.answer,
+        state=judgement.state,
         judge_kind=row.judge_kind,
         judge_name=row.judge_name,
-        note=row.note,
-        seconds=row.seconds,
-        time=row.created_at,
-        stratum=row.stratum,
-        judgement_id=row.id,
-        supersedes=row.supersedes,
-        revokes=row.revokes,
+        judge_version=row.judge_version,
+        note=judgement.note,
+        seconds=judgement.seconds,
+        time=judgement.created_at,
+        stratum=judgement.stratum,
+        judgement_id=judgement.id,
+        supersedes=judgement.supersedes,
+        revokes=judgement.revokes,
+        standing=row.standing,
     )
 
 
-def _resolve(row: LedgerRow, question: Question) -> str:
-    assert row.answer is not None
+def _resolve(judgement: Judgement, question: Question) -> str | None:
+    if judgement.answer is None:
+        return None
     try:
-        return question.resolve(row.answer)
+        return question.resolve(judgement.answer)
     except KeyError as error:
         raise InputError(
-            f"judgement {row.id}: class {row.answer!r} is not one of question {question.text!r}; "
+            f"judgement {judgement.id}: class {judgement.answer!r} is not one of question {question.text!r}; "
             f"expected one of {', '.join(each.id for each in question.classes)}"
         ) from error
 

@@ -1,0 +1,235 @@
+"""model_card.md: what the classifier is, what it was made from, how good it is, and what it cannot do."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plumbline_backend.domain.types import Interval
+from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
+
+METRIC_NAMES = {
+    "accuracy": "Accuracy",
+    "ece": "Expected calibration error",
+    "nll": "Negative log-likelihood (nats)",
+    "brier": "Brier score",
+}
+STRATA = {
+    "stream": "uniform random stream (never trained on)",
+    "model": "ranked by a model",
+    "random": "random order",
+    "browse": "picked by hand",
+}
+
+
+def model_card(
+    bundle: ClassifierBundle,
+    inputs: Sequence[tuple[str, str, str]],
+    limits: Sequence[str],
+    estimator_columns: Sequence[Mapping[str, Any]],
+    trusted: Sequence[str],
+    versions: Mapping[str, str],
+) -> str:
+    """The card as Markdown. Every text from outside is escaped: it is shown, never run."""
+    sections = [
+        _front_matter(bundle),
+        _purpose(bundle),
+        _data(bundle),
+        _labels(bundle),
+        _figures(bundle),
+        _calibration(bundle),
+        _limits(bundle, limits),
+        _use(inputs, estimator_columns, trusted),
+        _licence(),
+        _versions(bundle, versions),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def figure(value: Interval) -> str:
+    """A figure with its interval and n, or "not known yet"."""
+    if value.n == 0 or math.isnan(value.value):
+        return "not known yet (n = 0)"
+    if math.isnan(value.low) or math.isnan(value.high):
+        return f"{value.value:.3f} (no interval, n = {value.n})"
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f}, n = {value.n})"
+
+
+def plain(text: str) -> str:
+    """Text as one line of Markdown that shows exactly its characters."""
+    line = re.sub(r"\s+", " ", text).strip()
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&$-])", r"\\\1", line).replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of finished cells."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _front_matter(bundle: ClassifierBundle) -> str:
+    return "\n".join(
+        [
+            "---",
+            "license: other # choose one for your data and model; see Licence below",
+            "library_name: onnx",
+            "tags: [plumbline, classification, active-learning]",
+            "---",
+            "",
+            f"# {plain(bundle.provenance.project)}: {plain(bundle.question)}",
+        ]
+    )
+
+
+def _purpose(bundle: ClassifierBundle) -> str:
+    guidelines = "\n".join(f"> {plain(line)}" for line in bundle.guidelines.splitlines() if line.strip())
+    text = (
+        f"A linear classifier with {len(bundle.classes)} classes that answers the question above for one item. "
+        "It gives a class and a calibrated probability for every class."
+    )
+    return text + (f"\n\nThe labellers worked by these guidelines:\n\n{guidelines}" if guidelines else "")
+
+
+def _data(bundle: ClassifierBundle) -> str:
+    made = bundle.provenance
+    source = f" from {plain(made.source)}" if made.source else ""
+    return "\n".join(
+        [
+            "## Data",
+            "",
+            f"- Pool: {made.n_items:,} items{source}",
+            f"- SHA-256 of the pool's data files: `{made.data_hash}`",
+            f"- Trained on {made.n_train:,} labelled items; measured on {made.n_stream:,} others",
+            f"- Last judgement that the training saw: {made.ledger_id}; question version {bundle.question_version}",
+        ]
+    )
+
+
+def _labels(bundle: ClassifierBundle) -> str:
+    made = bundle.provenance
+    rows = [
+        [
+            f"`{each.id}`",
+            plain(each.name),
+            f"{made.label_counts.get(each.id, 0):,}",
+            plain(each.description),
+        ]
+        for each in bundle.classes
+    ]
+    asked = [[STRATA.get(name, plain(name)), f"{n:,}"] for name, n in made.asked.items()]
+    states = ", ".join(f"{n:,} {plain(state)}" for state, n in made.n_by_state.items())
+    parts = [
+        "## Classes and labels",
+        table(["id", "name", "training labels", "description"], rows),
+        f"Items were asked by the strategy *{plain(made.strategy)}*, with {made.stream_share:.0%} of the asks "
+        "drawn uniformly at random and kept apart from training.",
+    ]
+    if asked:
+        parts.append(table(["how the labelled items were asked", "labels"], asked))
+    if states:
+        parts.append(f"Answers by state: {states}.")
+    return "\n\n".join(parts)
+
+
+def _figures(bundle: ClassifierBundle) -> str:
+    rows = [[METRIC_NAMES.get(name, plain(name)), figure(value)] for name, value in bundle.metrics.items()]
+    text = (
+        "Measured only on the uniform random stream, which the head was never trained on. In brackets the 95 % "
+        "interval and the number of items."
+    )
+    parts = [
+        "## Figures",
+        text,
+        table(["measure", "value"], rows) if rows else "Nothing has been measured yet.",
+    ]
+    if bundle.per_class:
+        names = {each.id: each.name for each in bundle.classes}
+        measures = list(dict.fromkeys(m for figures in bundle.per_class.values() for m in figures))
+        lines = [
+            [plain(names.get(class_id, class_id)), *(figure(f[m]) if m in f else "" for m in measures)]
+            for class_id, f in bundle.per_class.items()
+        ]
+        parts.append(table(["class", *(plain(m) for m in measures)], lines))
+    return "\n\n".join(parts)
+
+
+def _calibration(bundle: ClassifierBundle) -> str:
+    parts = [
+        "## Calibration",
+        f"Logits are divided by the temperature {bundle.temperature:.6g} before the softmax. "
+        + plain(bundle.calibration_note),
+    ]
+    if bundle.reliability:
+        rows = [[f"{each.confidence:.3f}", figure(each.accuracy)] for each in bundle.reliability]
+        parts.append(table(["mean confidence", "accuracy"], rows))
+    return "\n\n".join(part.strip() for part in parts)
+
+
+def _limits(bundle: ClassifierBundle, limits: Sequence[str]) -> str:
+    unseen = [each for each in bundle.classes if not bundle.provenance.label_counts.get(each.id)]
+    general = [
+        "The figures hold for items drawn like those of the pool; for other sources measure again.",
+        "An item that belongs to none of the classes still gets one: there is no answer for 'none of these'.",
+    ]
+    if unseen:
+        named = ", ".join(plain(each.name) for each in unseen)
+        general.append(f"No training labels for: {named}. These classes are practically never predicted.")
+    return "\n".join(["## Limits", "", *(f"- {line}" for line in (*general, *limits))])
+
+
+def _use(
+    inputs: Sequence[tuple[str, str, str]], columns: Sequence[Mapping[str, Any]], trusted: Sequence[str]
+) -> str:
+    rows = [[code(name), kind, code(shape)] for name, kind, shape in inputs]
+    order = ", ".join(
+        code(each["column"]) + (f" ({each['places']} places)" if each["places"] > 1 else "")
+        for each in columns
+    )
+    trust = f", trusted={list(trusted)!r}" if trusted else ""
+    note = (
+        " `operator.methodcaller` is there to lower-case A to Z and nothing else, as the model does."
+        if trusted
+        else ""
+    )
+    return "\n\n".join(
+        [
+            "## Use",
+            "`python predict.py INPUT.csv -o OUT.csv` (needs requirements.txt; also .tsv, .jsonl, .npz, .npy).",
+            "**model.onnx** holds the whole path. Its inputs, one per raw column, for N items:",
+            table(["column", "kind", "ONNX input"], rows),
+            "Its outputs: `class_id` string [N], `probabilities` float32 [N, number of classes] in the order above.",
+            f'**estimator.skops**: `skops.io.load("estimator.skops"{trust})` gives a scikit-learn Pipeline. Rows are '
+            f"arrays or data frames with the raw values in this order: {order}. Missing numbers are NaN, missing "
+            f"text is empty text.{note}",
+            "**weights.safetensors**: `weight`, `bias`, `temperature` and the arrays of the transforms.",
+        ]
+    )
+
+
+def code(text: str) -> str:
+    """Text as a Markdown code span inside a table cell; backticks inside get a longer fence."""
+    line = re.sub(r"\s+", " ", text).replace("|", "\\|")
+    longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if longest else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def _licence() -> str:
+    return (
+        "## Licence\n\n"
+        "To be chosen by whoever owns the data and the labels; until then nobody else has a right to use this "
+        "model. State the licence and the source of the data here. predict.py is Plumbline's, Apache-2.0."
+    )
+
+
+def _versions(bundle: ClassifierBundle, versions: Mapping[str, str]) -> str:
+    made = bundle.provenance
+    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return (
+        "## Made by\n\n"
+        f"Plumbline {made.plumbline_version}, model version {made.model_version}, trained "
+        f"{made.trained_at:%Y-%m-%d %H:%M} {made.trained_at.tzname() or ''}; {listed}."
+    )

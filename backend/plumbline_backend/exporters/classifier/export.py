@@ -1,0 +1,135 @@
+"""The export folder: model, estimator, weights, card, script and a manifest, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import numpy as np
+import onnx
+from safetensors.numpy import save_file
+
+from plumbline_backend.exporters.atomic import folder_written_whole
+from plumbline_backend.exporters.classifier.blocks import Block, make_blocks
+from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
+from plumbline_backend.exporters.classifier.card import model_card
+from plumbline_backend.exporters.classifier.onnx_head import build_model
+from plumbline_backend.exporters.classifier.sklearn_estimator import (
+    BuiltEstimator,
+    build_estimator,
+    save_estimator,
+)
+
+MANIFEST_FORMAT = 1
+VERSIONS_OF = ("numpy", "onnx", "onnxruntime", "safetensors", "scikit-learn", "skops")
+PREDICT_SCRIPT = Path(__file__).with_name("predict.py")
+
+
+def export_classifier(bundle: ClassifierBundle, folder: Path) -> Path:
+    """Write the classifier to `folder`, which must not exist yet; returns it.
+
+    Raises InputError when the bundle cannot be exported, ConflictError when the folder exists.
+    """
+    blocks = make_blocks(bundle.transforms)
+    model = build_model(bundle, blocks)
+    built = build_estimator(bundle, blocks)
+    with folder_written_whole(folder) as unfinished:
+        onnx.save(model, unfinished / "model.onnx")
+        trusted = save_estimator(built, unfinished / "estimator.skops")
+        _save_weights(bundle, unfinished / "weights.safetensors")
+        copyfile(PREDICT_SCRIPT, unfinished / "predict.py")
+        _write(unfinished / "requirements.txt", requirements())
+        limits = [sentence for block in blocks for sentence in block.limits()]
+        card = model_card(bundle, _input_lines(blocks), limits, _columns(built), trusted, _versions())
+        _write(unfinished / "model_card.md", card)
+        manifest = _manifest(bundle, built, trusted, unfinished)
+        _write(unfinished / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    return folder
+
+
+def requirements() -> str:
+    """requirements.txt: what predict.py needs, and in comments what the other files need."""
+    found = _versions()
+    needed = [f"{name}=={found[name]}" for name in ("onnxruntime", "numpy")]
+    extra = [f"{name}=={found[name]}" for name in ("scikit-learn", "skops", "safetensors")]
+    return "\n".join(
+        [
+            "# For predict.py: the versions that the model was checked with; later ones should do.",
+            *needed,
+            "# For estimator.skops and weights.safetensors, if you use them:",
+            *(f"# {line}" for line in extra),
+            "",
+        ]
+    )
+
+
+def _save_weights(bundle: ClassifierBundle, path: Path) -> None:
+    """weight (K, d), bias (K,), temperature (1,) float64, and the arrays of every transform."""
+    tensors = {
+        "weight": np.ascontiguousarray(bundle.weight, dtype=np.float64),
+        "bias": np.ascontiguousarray(bundle.bias, dtype=np.float64),
+        "temperature": np.array([bundle.temperature]),
+    }
+    states = []
+    for i, transform in enumerate(bundle.transforms):
+        for name, array in transform.arrays.items():
+            if array.dtype.kind in "fiub":
+                tensors[f"transform.{i}.{name}"] = np.ascontiguousarray(array)
+        states.append({"kind": transform.kind, "columns": transform.columns, "state": dict(transform.state)})
+    metadata = {
+        "format": "plumbline classifier 1",
+        "class_ids": json.dumps([each.id for each in bundle.classes]),
+        "transforms": json.dumps(states),
+    }
+    save_file(tensors, path, metadata=metadata)
+
+
+def _manifest(
+    bundle: ClassifierBundle, built: BuiltEstimator, trusted: list[str], folder: Path
+) -> dict[str, Any]:
+    made_by = bundle.provenance
+    return {
+        "format": MANIFEST_FORMAT,
+        "project": made_by.project,
+        "question": bundle.question,
+        "question_version": bundle.question_version,
+        "model_version": made_by.model_version,
+        "data_hash": made_by.data_hash,
+        "classes": [{"id": each.id, "name": each.name} for each in bundle.classes],
+        "temperature": bundle.temperature,
+        "inputs": list(built.inputs),
+        "estimator_columns": _columns(built),
+        "estimator_trusted_types": trusted,
+        "versions": {"plumbline": made_by.plumbline_version, **_versions()},
+        "files": {file.name: _sha256(file) for file in sorted(folder.iterdir())},
+    }
+
+
+def _columns(built: BuiltEstimator) -> list[dict[str, Any]]:
+    return [{"column": each["column"], "places": int(np.prod(each["shape"]))} for each in built.inputs]
+
+
+def _input_lines(blocks: Sequence[Block]) -> list[tuple[str, str, str]]:
+    """Per raw column: its name, its kind, the ONNX type and shape."""
+    return [
+        (each["column"], each["kind"], f"{each['element']} [N, {', '.join(map(str, each['shape']))}]")
+        for block in blocks
+        for each in block.inputs()
+    ]
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in VERSIONS_OF}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

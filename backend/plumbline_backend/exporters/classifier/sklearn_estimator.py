@@ -1,0 +1,85 @@
+"""estimator.skops: the same classifier as a scikit-learn Pipeline of standard classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from plumbline_backend.exporters.classifier.blocks import Block, EstimatorPart, RawInput
+from plumbline_backend.exporters.classifier.bundle import Array, ClassifierBundle
+
+
+class BuiltEstimator(NamedTuple):
+    """The pipeline, and the raw columns in the order in which their values stand in its rows.
+
+    A column of shape (w,) or (side, side, channels) takes as many places, in C order.
+    """
+
+    pipeline: Pipeline
+    inputs: tuple[RawInput, ...]
+
+
+def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltEstimator:
+    """Fitted transformers side by side, then logistic regression with weights over the temperature.
+
+    Rows are (n, places) arrays or data frames with raw values; columns go by position, so names are free.
+    Nothing is trained: learned attributes are set from the bundle.
+    """
+    inputs = tuple(each for block in blocks for each in block.inputs())
+    sizes = [int(np.prod(each["shape"])) for each in inputs]
+    starts = dict(zip((each["column"] for each in inputs), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    parts: list[EstimatorPart] = []
+    offset = 0
+    for block in blocks:
+        parts += block.estimators(bundle.weight[:, offset : offset + block.width])
+        offset += block.width
+    of = {each["column"]: size for each, size in zip(inputs, sizes, strict=True)}
+    transformers = [
+        (f"{i}_{p.name}", FrozenEstimator(p.transformer), _places(p, starts, of)) for i, p in enumerate(parts)
+    ]
+    columns = ColumnTransformer(transformers, sparse_threshold=0.0)
+    columns.fit(_example(inputs))
+    head = _logistic(bundle, np.concatenate([part.weight for part in parts], axis=1))
+    return BuiltEstimator(Pipeline([("features", columns), ("head", head)]), inputs)
+
+
+def save_estimator(built: BuiltEstimator, path: Path) -> list[str]:
+    """Write the pipeline; returns the types that its reader must name as trusted (usually none)."""
+    skops.io.dump(built.pipeline, path)
+    return list(skops.io.get_untrusted_types(file=path))
+
+
+def _places(part: EstimatorPart, starts: dict[str, int], of: dict[str, int]) -> Any:
+    if part.one_dimensional:
+        return starts[part.columns[0]]
+    return [place for name in part.columns for place in range(starts[name], starts[name] + of[name])]
+
+
+def _example(inputs: Sequence[RawInput]) -> Array:
+    """One row of harmless values: ColumnTransformer learns the widths from it."""
+    row: list[Any] = []
+    for each in inputs:
+        row += [""] if each["element"] == "string" else [0.0] * int(np.prod(each["shape"]))
+    return np.array([row], dtype=object)
+
+
+def _logistic(bundle: ClassifierBundle, weight: Array) -> LogisticRegression:
+    """Two classes have one row of weights in scikit-learn: the difference."""
+    coef = weight.astype(np.float64) / bundle.temperature
+    intercept = bundle.bias.astype(np.float64) / bundle.temperature
+    head = LogisticRegression()
+    if len(coef) == 2:
+        coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+    head.coef_, head.intercept_ = coef, intercept
+    head.classes_ = np.array([each.id for each in bundle.classes])
+    head.n_features_in_ = coef.shape[1]
+    head.n_iter_ = np.array([0], dtype=np.int32)
+    return head
