@@ -135,20 +135,20 @@ def to_numbers(array: pa.Array) -> Converted:
 
 
 def to_vectors(array: pa.Array, width: int) -> Converted:
-    """Equal-length lists of numbers as (n, width) float32; NaN marks a missing number."""
+    """Equal-length lists of numbers as (n, width) float32; NaN marks a missing number, a missing list is all NaN."""
     kind = array.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         cells = array.to_pylist()
-        bad = {i: Misfit(f"a list of {width} numbers", str(cell)) for i, cell in enumerate(cells)}
-        return Converted(_vectors(np.zeros((len(cells), width), np.float32)), bad)
+        bad = {i: Misfit(f"a list of {width} numbers", str(c)) for i, c in enumerate(cells) if c is not None}
+        return Converted(_vectors(np.full((len(cells), width), np.nan, np.float32)), bad)
     lengths = np.asarray(pc.fill_null(pc.list_value_length(array), -1))
     bad = {
-        int(i): Misfit(f"a list of {width} numbers", "nothing" if lengths[i] < 0 else f"{lengths[i]} numbers")
-        for i in np.flatnonzero(lengths != width)
+        int(i): Misfit(f"a list of {width} numbers", f"{lengths[i]} numbers")
+        for i in np.flatnonzero((lengths != width) & (lengths >= 0))
     }
-    out = np.zeros((len(array), width), dtype=np.float32)
+    out = np.full((len(array), width), np.nan, dtype=np.float32)
     fitting = np.flatnonzero(lengths == width)
-    flat = array.take(pa.array(fitting)).flatten() if bad else array.flatten()
+    flat = (array if len(fitting) == len(array) else array.take(pa.array(fitting))).flatten()
     values = np.asarray(pc.fill_null(pc.cast(flat, pa.float64()), np.nan)).reshape(len(fitting), width)
     too_large = np.isinf(values) | (np.abs(values) > FLOAT32_MAX)
     for i in np.flatnonzero(too_large.any(axis=1)):
@@ -238,7 +238,7 @@ def _parse_numbers(text: pa.Array) -> Converted:
         numbers, bad = _parse_one_by_one(filled.to_pylist())
     for i in np.flatnonzero(np.isinf(numbers)):
         bad[int(i)] = Misfit("a finite number, or nothing where it is unknown", text[int(i)].as_py())
-    for i in np.flatnonzero(np.abs(numbers) > EXACT_INTEGER):
+    for i in np.flatnonzero(np.abs(numbers) >= EXACT_INTEGER):
         cell = filled[int(i)].as_py()
         if int(i) not in bad and cell.lstrip("+-").isdigit() and int(cell) != int(numbers[i]):
             expected = "a number that a 64-bit float holds exactly; as category or id every digit is kept"

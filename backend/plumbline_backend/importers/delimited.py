@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plumbline_backend.domain.errors import Problem
 from plumbline_backend.domain.types import Column
 from plumbline_backend.importers.convert import to_text
-from plumbline_backend.importers.encoding import TextEncoding, detect_encoding
+from plumbline_backend.importers.encoding import PIECE_BYTES, TextEncoding, detect_encoding
 from plumbline_backend.importers.names import distinct_names
 from plumbline_backend.importers.roles import guess_columns
 from plumbline_backend.importers.source import (
@@ -97,7 +97,10 @@ class _Layout:
         self.path = path
         self.encoding: TextEncoding = detect_encoding(path)
         self.notes: list[str] = [self.encoding.note] if self.encoding.note else []
-        head = self._head()
+        whole_head = self._head()
+        head = whole_head.lstrip("\r\n")
+        blank = whole_head[: len(whole_head) - len(head)]
+        self._start = self.encoding.bom_bytes + len(blank.encode(self.encoding.name))
         self.delimiter = _delimiter(head, delimiters)
         if self.delimiter != delimiters[0]:
             self.notes.append(f"the columns are separated by {self.delimiter!r}")
@@ -110,7 +113,7 @@ class _Layout:
         ragged = _RaggedRows(log, self.names)
         last = _LastRow()
         with self.path.open("rb") as raw:
-            raw.seek(self.encoding.bom_bytes)
+            raw.seek(self._start)
             stream = _Utf8(raw, self.encoding.name)
             rows_seen = 0
             try:
@@ -180,7 +183,7 @@ class _Layout:
 
     def _header(self, head: str) -> list[str]:
         csv.field_size_limit(max(csv.field_size_limit(), HEAD_BYTES))
-        lines = io.StringIO(head.lstrip("\r\n"), newline=None)
+        lines = io.StringIO(head, newline=None)
         header = next(csv.reader(lines, delimiter=self.delimiter), [])
         if not any(header):
             raise refuse(self.path.name, "column names in the first row")
@@ -205,7 +208,7 @@ class _Utf8(io.RawIOBase):
             None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)(errors="strict")
         )
         self._left = b""
-        self._newline_given = False
+        self._ended = False
         self.n_quotes = 0
 
     @property
@@ -217,17 +220,18 @@ class _Utf8(io.RawIOBase):
         """Always."""
         return True
 
-    def read(self, n: int = -1) -> bytes:
+    def read(self, n: int = PIECE_BYTES) -> bytes:
         """At most n bytes; the file always ends with a line break, which the parser needs for one-line files."""
-        piece = self._raw.read(n)
-        if self._decoder is not None:
-            piece = self._left + self._decoder.decode(piece, final=not piece).encode()
-            piece, self._left = piece[:n], piece[n:]
-        if not piece and not self._newline_given:
-            self._newline_given = True
-            return b"\n"
-        self.n_quotes += piece.count(b'"')
-        return bytes(piece)
+        while len(self._left) < n and not self._ended:
+            piece = self._raw.read(n)
+            self._ended = not piece
+            self._left += (
+                piece if self._decoder is None else self._decoder.decode(piece, final=not piece).encode()
+            )
+            self._left += b"\n" if self._ended else b""
+        given, self._left = self._left[:n], self._left[n:]
+        self.n_quotes += given.count(b'"')
+        return given
 
 
 class _RaggedRows:
@@ -269,7 +273,7 @@ class _LastRow:
 
 def _delimiter(head: str, candidates: str) -> str:
     """The candidate found most often outside quotes in the first line; the first candidate on a tie."""
-    first = head.lstrip("\r\n").splitlines()[0] if head.strip() else ""
+    first = head.splitlines()[0] if head.strip() else ""
     outside = "".join(islice(first.split('"'), 0, None, 2))
     counts = [outside.count(candidate) for candidate in candidates]
     return candidates[int(np.argmax(counts))]

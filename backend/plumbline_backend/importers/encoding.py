@@ -34,6 +34,18 @@ _BOMS = (
 )
 
 
+_WESTERN = "cp1252"
+_LIKE_WESTERN = ("cp1250", "cp1254")
+"""Share most letters with cp1252, so that a guess between them is worth nothing; cp1252 is the most common."""
+_OLDER = (
+    *(_WESTERN, *_LIKE_WESTERN, "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r"),
+    *("shift_jis", "gb18030", "big5", "euc_jp", "euc_kr"),
+)
+
+MAX_NUL_SHARE = 0.1
+"""Text holds a stray NUL at most; numbers in binary are full of them."""
+
+
 @dataclass(frozen=True)
 class TextEncoding:
     """A codec's name, the bytes of the byte-order mark to skip, and a sentence when it was a guess."""
@@ -53,7 +65,7 @@ def detect_encoding(path: Path) -> TextEncoding:
     with path.open("rb") as stream:
         head = stream.read(PIECE_BYTES)
     if not head.strip():
-        raise refuse(path.name, "a file with a header and rows, not an empty one")
+        raise refuse(path.name, "a file with rows, not an empty one")
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             raise refuse(path.name, f"a text file; its content is {what}, whatever its name says")
@@ -64,6 +76,8 @@ def detect_encoding(path: Path) -> TextEncoding:
     wide = _utf16_without_mark(head)
     if wide:
         return TextEncoding(wide, 0, f"read as {wide.upper()}: every other byte is zero and there is no mark")
+    if head.count(0) > MAX_NUL_SHARE * len(head):
+        raise refuse(path.name, "a text file; its bytes are binary data")
     broken = _broken_utf8(path)
     if broken is None:
         return TextEncoding("utf-8")
@@ -121,21 +135,10 @@ def _count_broken(path: Path) -> tuple[int, int, bytes]:
 
 
 def _older_encoding(path: Path, sample: bytes) -> TextEncoding:
-    best = from_bytes(sample).best()
-    name = best.encoding if best is not None else "cp1252"
-    western = (
-        "latin_1",
-        "cp1252",
-        "cp1250",
-        "cp1254",
-        "cp1257",
-        "cp1258",
-        "iso8859_15",
-        "mac_roman",
-        "ascii",
-    )
-    if name in western or name.startswith(("cp4", "cp5", "cp8", "iso8859")):
-        name = "cp1252"
+    best = from_bytes(sample, cp_isolation=list(_OLDER)).best()
+    name = best.encoding if best is not None else _WESTERN
+    if name in _LIKE_WESTERN:
+        name = _WESTERN
     for candidate in (name, "latin_1"):
         if _decodes(path, candidate):
             return TextEncoding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -48,6 +49,8 @@ class JsonlImporter:
             log.refuse_if_any()
             raise refuse(path.name, "at least one line with a JSON object")
         members = _members(cells for _, cells, _ in sample)
+        if not members:
+            raise refuse(path.name, "objects with at least one member")
         arrays = [_sample_array([cells.get(name) for _, cells, _ in sample]) for name in members]
         whole = len(sample) < SAMPLE_ROWS
         columns = guess_columns(pa.Table.from_arrays(arrays, names=members), whole)
@@ -57,7 +60,7 @@ class JsonlImporter:
                 _as_metadata(c) if c.name in nested and c.role != "features" else c for c in columns
             ),
             rows=tuple({n: shown(cells.get(n)) for n in members} for _, cells, _ in sample[:PREVIEW_ROWS]),
-            n_rows=_count_lines(path) if path.stat().st_size <= COUNTED_BYTES else None,
+            n_rows=_count_lines(path, encoding) if path.stat().st_size <= COUNTED_BYTES else None,
             format=self.name,
             encoding=encoding.name,
             problems=tuple(log.problems),
@@ -140,8 +143,7 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
                     break
             yield line
         return
-    wide = stream.read().split(end)
-    yield from (line for line in wide if line)
+    yield from (line.encode(encoding) for line in io.TextIOWrapper(stream, encoding, newline="\n"))
 
 
 def _decode(line: bytes, encoding: str) -> tuple[str, tuple[str | None, str, str | None] | None]:
@@ -258,6 +260,9 @@ def _as_metadata(column: Column) -> Column:
     return Column(column.name, "string", "metadata", why, column.examples, column.n_missing)
 
 
-def _count_lines(path: Path) -> int:
+def _count_lines(path: Path, encoding: TextEncoding) -> int:
     with path.open("rb") as stream:
-        return sum(1 for line in stream if line.strip())
+        stream.seek(encoding.bom_bytes)
+        return sum(
+            1 for line in _lines(stream, encoding.name) if line.decode(encoding.name, "replace").strip()
+        )

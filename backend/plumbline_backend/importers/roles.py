@@ -21,8 +21,11 @@ MAX_CLASSES = 50
 TEXT_LENGTH = 40
 """Mean characters above which a column reads as text: titles and sentences are longer, codes shorter."""
 
+FEW_ROWS = 20
+"""In so few rows even classes may all differ; then the name alone speaks."""
+
 _ID_NAME = re.compile(
-    r"(?:^|[_\s.-])(?:id|key|uuid|guid|objid|identifier)$|^(?:id|key|index|path|file|filename)$", re.I
+    r"(?:^|[_\s.-])(?:ids?|keys?|uuid|guid|objid|identifier)$|^(?:id|key|index|path|file|filename)$", re.I
 )
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID|Key)$")
 _LABEL_NAME = re.compile(
@@ -41,6 +44,9 @@ def guess_columns(sample: pa.Table, n_sampled_all: bool) -> tuple[Column, ...]:
     At most one column becomes the id and one the label: the first that fits.
     """
     guesses = [_guess(name, sample.column(i).combine_chunks()) for i, name in enumerate(sample.column_names)]
+    named_best = [c for c in guesses if c.role == "id" and c.name.lower() in ("id", "key")]
+    if named_best:
+        guesses = [_not_id(c) if c.role == "id" and c is not named_best[0] else c for c in guesses]
     guesses = _one_of_a_kind(guesses, "id", "metadata", "another column is the id already")
     guesses = _one_of_a_kind(guesses, "label", "category", "another column is the label already")
     if n_sampled_all:
@@ -83,7 +89,7 @@ def _role(name: str, values: pa.Array) -> tuple[ColumnRole, str, str]:
         return _integer_role(name, values, n_different)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         if _LABEL_NAME.search(name) and n_different <= MAX_CLASSES:
-            return "label", f"named like a label, {n_different} different values", "string"
+            return "label", f"named like a label, {_values(n_different)}", "string"
         return "numeric", "numbers", "double"
     return "metadata", f"holds {kind}", str(kind)
 
@@ -93,9 +99,9 @@ def _text_role(name: str, text: pa.Array, n_rows: int, n_different: int) -> tupl
     mean_length = float(pc.mean(pc.utf8_length(text)).as_py())
     if unique and _is_id_name(name) and mean_length <= 200:
         return "id", "named like an id, every value is different", "string"
-    repeats = n_different < len(text) or len(text) <= 2
+    repeats = n_different < len(text) or n_rows <= FEW_ROWS
     if _LABEL_NAME.search(name) and repeats and n_different <= MAX_CLASSES:
-        return "label", f"named like a label, {n_different} different values", "string"
+        return "label", f"named like a label, {_values(n_different)}", "string"
     numeric = _numeric_reason(text)
     if numeric is None:
         return "numeric", "every value that is there is a number", "double"
@@ -105,7 +111,7 @@ def _text_role(name: str, text: pa.Array, n_rows: int, n_different: int) -> tupl
             role = "category"
         return role, numeric, "string"
     if n_different <= MAX_CLASSES and repeats and mean_length <= 2 * TEXT_LENGTH:
-        return "category", f"{n_different} different values; {numeric}", "string"
+        return "category", f"{_values(n_different)}; {numeric}", "string"
     spaced = float(pc.mean(pc.cast(pc.match_substring(text, " "), pa.float64())).as_py())
     if mean_length >= TEXT_LENGTH or spaced >= 0.5:
         return "text", f"{mean_length:.0f} characters on average", "string"
@@ -119,7 +125,7 @@ def _integer_role(name: str, values: pa.Array, n_different: int) -> tuple[Column
     if unique and _is_id_name(name):
         return "id", "named like an id, every value is different", "string"
     if _LABEL_NAME.search(name) and n_different <= MAX_CLASSES and not unique:
-        return "label", f"named like a label, {n_different} different values", "string"
+        return "label", f"named like a label, {_values(n_different)}", "string"
     largest = max(abs(value) for value in (pc.min(values).as_py(), pc.max(values).as_py()))
     if largest > 2**53:
         return "metadata", "integers with more digits than a float keeps", "string"
@@ -132,7 +138,9 @@ def _binary_role(values: pa.Array) -> tuple[ColumnRole, str, str]:
         return "ignore", "every value is missing", "binary"
     if first.startswith(_IMAGE_STARTS) or first[8:12] == b"WEBP":
         return "image", "holds images", "binary"
-    return "metadata", "bytes that are not an image", "string"
+    if to_text(values).bad:
+        return "ignore", "bytes that are neither text nor an image", "string"
+    return "metadata", "text as bytes", "string"
 
 
 def _nested_role(values: pa.Array) -> tuple[ColumnRole, str, str]:
@@ -167,7 +175,9 @@ def _numeric_reason(text: pa.Array) -> str | None:
         row, misfit = min(numbers.bad.items())
         if "exactly" in misfit.expected:
             return f"numbers with more digits than a float keeps, such as {shorten(str(misfit.value), 30)!r}"
-        return f"{len(numbers.bad):,} values are not numbers, such as {shorten(str(text[row].as_py()), 30)!r}"
+        if all("finite" in found.expected for found in numbers.bad.values()):
+            return None
+        return f"not all are numbers, such as {shorten(str(text[row].as_py()), 30)!r}"
     if numbers.array.null_count == len(text):
         return "every value says that it is not a number"
     coded = pc.fill_null(pc.match_substring_regex(text, "^[+-]?0[0-9]"), False)
@@ -175,6 +185,10 @@ def _numeric_reason(text: pa.Array) -> str | None:
         example = text.filter(coded)[0].as_py()
         return f"codes with leading zeros, such as {shorten(example, 30)!r}, which numbers would lose"
     return None
+
+
+def _values(n: int) -> str:
+    return "one value" if n == 1 else f"{n} different values"
 
 
 def _all_numbers(text: pa.Array) -> bool:
@@ -206,6 +220,10 @@ def _n_missing(values: pa.Array) -> int:
     if pa.types.is_string(values.type):
         return int(values.null_count + np.asarray(pc.fill_null(pc.equal(values, ""), False)).sum())
     return int(values.null_count)
+
+
+def _not_id(column: Column) -> Column:
+    return _with(column, role="metadata", reason=f"{column.reason}; another column is the id already")
 
 
 def _one_of_a_kind(

@@ -113,8 +113,8 @@ def write_pool(
     building.mkdir()
     log = ProblemLog(name, building / SKIPPED_NAME if on_problem == "skip" else None)
     report = progress or _silent
+    writer = _PoolWriter(building, name, columns, log)
     try:
-        writer = _PoolWriter(building, name, columns, log)
         for batch in read(log):
             writer.append(batch)
             report(0.95 * batch.fraction, f"{writer.n_items:,} rows read")
@@ -131,6 +131,7 @@ def write_pool(
         sync_folder(folder.parent)
     except BaseException:
         log.close()
+        writer.abandon()
         shutil.rmtree(building)
         raise
     report(1.0, f"{writer.n_items:,} items")
@@ -208,6 +209,12 @@ class _PoolWriter:
             whole_numbers=tuple(name for name, tally in self._tallies.items() if tally.is_whole),
             notes=tuple(self._log.notes),
         ).save(self._folder)
+
+    def abandon(self) -> None:
+        """Close every file of a pool that will not be finished."""
+        self._fields.close()
+        for matrix in self._matrices.values():
+            matrix.close()
 
     def _convert(self, array: pa.Array, column: Column) -> Converted:
         converted = convert(array, column)

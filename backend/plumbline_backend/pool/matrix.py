@@ -117,18 +117,22 @@ class FeatureMatrix:
         return out
 
     def chunks(self, rows: int = 65_536) -> Iterator[tuple[int, Matrix]]:
-        """(start, read-only (m, d) view) in order, m <= rows; a chunk never spans two shards."""
+        """(start, (m, d) view) in order, m <= rows; a chunk never spans two shards."""
         for start, shard in zip(self._starts, self._scan, strict=False):
             for offset in range(0, len(shard), rows):
                 yield int(start) + offset, shard[offset : offset + rows]
 
 
 def _map(path: Path, advice: int) -> Matrix:
-    """A read-only view of a .npy file's rows, with the kernel told how it will be read."""
+    """A view of a .npy file's rows, with the kernel told how it will be read.
+
+    The mapping is private: torch refuses views of read-only memory, and what anyone writes to this one never
+    reaches the file.
+    """
     with path.open("rb") as stream:
         npy.read_magic(stream)
         shape, _, dtype = npy.read_array_header_1_0(stream)
         offset = stream.tell()
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     mapped.madvise(advice)
     return np.frombuffer(mapped, dtype=dtype, offset=offset, count=shape[0] * shape[1]).reshape(shape)

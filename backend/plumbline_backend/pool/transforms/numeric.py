@@ -30,7 +30,7 @@ class NumericTransform:
     State (JSON): names (list of w column or place names), widths (list: 1 for a plain column, the length
     for a vector column, in the order of the columns), clip (float). Arrays: mean, scale, median
     (each (w,) float32; scale is 1/std, or 0 for a constant column) and missing_index (int64, the places
-    among the w that had gaps in the sample).
+    among the w that had gaps in the sample; places that are always missing together are listed once).
     """
 
     name = "numeric"
@@ -66,7 +66,9 @@ class NumericTransform:
         self.mean_ = mean.astype(np.float32)
         self.scale_ = np.minimum(scale, np.finfo(np.float32).max).astype(np.float32)
         self.median_ = median.astype(np.float32)
-        self.missing_index_ = np.flatnonzero((n > 0) & (n < len(x))).astype(np.int64)
+        gaps = np.flatnonzero((n > 0) & (n < len(x)))
+        _, first = np.unique(there[:, gaps], axis=1, return_index=True)
+        self.missing_index_ = gaps[np.sort(first)].astype(np.int64)
         return self
 
     def apply(self, columns: Sequence[pa.Array]) -> Block:

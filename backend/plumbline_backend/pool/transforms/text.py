@@ -23,6 +23,8 @@ MAX_VOCABULARY = 20_000
 MAX_TOKEN_LENGTH = 64
 """Longer "words" are links, hashes or data, and never shared between items."""
 MAX_DIMENSIONS = 128
+MAX_SAMPLE_CHARACTERS = 20_000_000
+"""Text that the vocabulary is learned from: its word pairs fill about 0.5 GB while they are counted."""
 
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 
@@ -57,7 +59,7 @@ class TextTransform:
     def fit(self, columns: Sequence[pa.Array], names: Sequence[str], rng: np.random.Generator) -> Self:
         """Vocabulary by document frequency, then at most 128 dimensions. No words: no features."""
         self.column_ = names[0]
-        texts = _texts(columns[0])
+        texts = _sample(_texts(columns[0]), rng)
         self.vocabulary_, frequency = self._learn_vocabulary(texts)
         self._counter = None
         if not self.vocabulary_:
@@ -145,6 +147,15 @@ def ascii_lower(text: str) -> str:
 
 def _texts(column: pa.Array) -> list[str]:
     return pc.fill_null(to_text(column).array, "").to_pylist()
+
+
+def _sample(texts: list[str], rng: np.random.Generator) -> list[str]:
+    """Texts in random order until the character limit is reached; all of them when they fit."""
+    if sum(map(len, texts)) <= MAX_SAMPLE_CHARACTERS:
+        return texts
+    shuffled = [texts[i][:MAX_SAMPLE_CHARACTERS] for i in rng.permutation(len(texts))]
+    ends = np.cumsum([len(text) for text in shuffled])
+    return shuffled[: max(1, int(np.searchsorted(ends, MAX_SAMPLE_CHARACTERS, side="right")))]
 
 
 def _has_word(text: str) -> bool:
