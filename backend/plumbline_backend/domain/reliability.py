@@ -82,14 +82,22 @@ def ece_interval(
     n_bins: int = N_BINS,
     n_resamples: int = 1000,
 ) -> Interval:
-    """`ece` with its bootstrap interval over items."""
+    """`ece` with its bootstrap interval over items.
+
+    Near 0 the bootstrap cannot tell error from noise (an absolute value has a corner there), so the low end is
+    0 whenever perfect calibration would show at least this much in more than 2.5 % of resamples.
+    """
     sorted_confidence, sorted_correct = _sorted(confidence, correct)
 
     def resampled(rows: NDArray[np.int64]) -> float:
         rows = np.sort(rows)
         return _ece(sorted_confidence[rows], sorted_correct[rows], n_bins)
 
-    return bootstrap(resampled, len(confidence), rng, n_resamples=n_resamples, low=0.0, high=1.0)
+    found = bootstrap(resampled, len(confidence), rng, n_resamples=n_resamples, low=0.0, high=1.0)
+    noise = _null_draws(sorted_confidence, rng, n_bins, n_resamples)
+    if len(noise) and found.value <= np.quantile(noise, 0.975):
+        return found._replace(low=0.0)
+    return found
 
 
 def null_ece(
@@ -104,12 +112,8 @@ def null_ece(
     Answers are drawn as Bernoulli(confidence). NaN without items.
     """
     sorted_confidence, _ = _sorted(confidence, np.zeros(len(confidence), dtype=bool))
-    if not len(sorted_confidence):
-        return float("nan")
-    starts = bin_starts(sorted_confidence, n_bins)
-    stated = np.add.reduceat(sorted_confidence, starts)
-    seen = _resampled_counts(sorted_confidence, starts, rng, n_resamples)
-    return float(np.abs(seen - stated).sum(axis=1).mean() / len(sorted_confidence))
+    draws = _null_draws(sorted_confidence, rng, n_bins, n_resamples)
+    return float(draws.mean()) if len(draws) else float("nan")
 
 
 def reliability(
@@ -150,6 +154,18 @@ def _ece(sorted_confidence: NDArray[np.float64], sorted_correct: NDArray[np.floa
         return float("nan")
     gaps = np.add.reduceat(sorted_correct - sorted_confidence, starts)
     return float(np.abs(gaps).sum() / len(sorted_confidence))
+
+
+def _null_draws(
+    sorted_confidence: NDArray[np.float64], rng: np.random.Generator, n_bins: int, n_resamples: int
+) -> NDArray[np.float64]:
+    """(n_resamples,) ECEs of answers drawn from the confidences; none without items."""
+    starts = bin_starts(sorted_confidence, n_bins)
+    if not len(starts):
+        return np.empty(0)
+    stated = np.add.reduceat(sorted_confidence, starts)
+    seen = _resampled_counts(sorted_confidence, starts, rng, n_resamples)
+    return np.abs(seen - stated).sum(axis=1) / len(sorted_confidence)
 
 
 def _resampled_counts(
