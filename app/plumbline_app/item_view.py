@@ -21,7 +21,7 @@ CELL_LIMIT = 500
 EXCERPT_LIMIT = 48
 SAMPLE_ITEMS = 600
 """Points of the pool behind a scatter plot: dense enough to show its shape, 10 kB a column."""
-DEFAULT_COLUMNS = 8
+DEFAULT_COLUMNS = 10
 SHOWN_AS_CELL = ("numeric", "category", "metadata", "id")
 
 

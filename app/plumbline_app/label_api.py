@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plumbline_app.item_view import background, layout, view
 from plumbline_app.label_state import ask_states, history_state, question_state, status_state, strategies
-from plumbline_app.session import person_of
+from plumbline_app.session import person_of_request
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.domain.types import Judge, State, Stratum
 
@@ -94,7 +94,7 @@ def label_routes(workspace: Workspace) -> APIRouter:
     def open_page(slug: str, body: Sync, request: Request) -> dict[str, Any]:
         """Everything a new or reloaded page shows. What it had not yet saved is taken in first."""
         project = workspace.project(slug)
-        person = person_of(request.cookies)
+        person = person_of_request(request.headers, request.cookies)
         judge = project.person(person)
         synced = _sync(project, judge, body)
         return {
@@ -109,7 +109,7 @@ def label_routes(workspace: Workspace) -> APIRouter:
     def sync(slug: str, body: Sync, request: Request) -> dict[str, Any]:
         """Take in what was done, give out the next items and the state of things."""
         project = workspace.project(slug)
-        return _sync(project, project.person(person_of(request.cookies)), body)
+        return _sync(project, project.person(person_of_request(request.headers, request.cookies)), body)
 
     @router.get("/items/{position}")
     def item(slug: str, position: int) -> dict[str, Any]:
@@ -145,13 +145,15 @@ def label_routes(workspace: Workspace) -> APIRouter:
     @router.post("/classes")
     def edit_classes(slug: str, body: ClassEdit, request: Request) -> dict[str, Any]:
         """Edit the question; answers are carried along, because they name classes by id."""
-        return question_state(_edit(workspace.project(slug), body, by=person_of(request.cookies)))
+        return question_state(
+            _edit(workspace.project(slug), body, by=person_of_request(request.headers, request.cookies))
+        )
 
     @router.post("/columns")
     def choose_columns(slug: str, body: Choice, request: Request) -> dict[str, Any]:
         """Remember which columns this person wants to see in this project."""
         project = workspace.project(slug)
-        person = person_of(request.cookies)
+        person = person_of_request(request.headers, request.cookies)
         chosen = {**_choices(project), person: body.model_dump()}
         project.set_settings(label_columns=chosen)
         return layout(project, chosen[person])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PAGES = {
     "/": "plumbline_app.pages.home:HomePage",
+    "/import": "plumbline_app.pages.data:ImportPage",
     "/p/{project}/data": "plumbline_app.pages.data:DataPage",
     "/p/{project}/label": "plumbline_app.pages.label:LabelPage",
     "/p/{project}/model": "plumbline_app.pages.model:ModelPage",

@@ -46,7 +46,7 @@ def mount_pages(app: FastAPI, pages: Mapping[str, BuildPage], instance: str, **o
     """Serve each page at its path. Returns the BokehFastAPI application, which knows the open sessions."""
     pn.extension(nthreads=THREADS, notifications=False)
     template = _environment().get_template("shell.html")
-    applications = {
+    applications: dict[str, Any] = {
         path: Application(FunctionHandler(partial(_fill, build=build, template=template, instance=instance)))
         for path, build in pages.items()
     }
@@ -66,8 +66,9 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
         page = build(pn.state.route_params, pn.state.cookies)
         session: Session = page.session
         pn.extension(*page.extensions, nthreads=THREADS)
-        pn.config.theme = "dark" if session.dark else "default"
-        pn.panel(page).server_doc(doc, title=page.title, location=True)
+        pn.config.theme = "dark" if session.dark else "default"  # type: ignore[misc]
+        body = page.__panel__()
+        pn.panel(body).server_doc(doc, title=page.title, location=True)  # type: ignore[union-attr]
         doc.theme = bokeh_theme(session.dark)
         doc.template = template
         doc.template_variables.update(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from plumbline_backend.workspace import Workspace
 
 PERSON_COOKIE = "plumbline_person"
+PERSON_HEADER = "x-plumbline-person"
 THEME_COOKIE = "plumbline_theme"
 DEFAULT_PERSON = "me"
 MAX_PERSON_LENGTH = 60
@@ -36,6 +37,12 @@ def person_of(cookies: Mapping[str, str]) -> str:
     """Who is answering, from the cookie; `me` when there is none or it is not a name that can be shown."""
     name = unquote(cookies.get(PERSON_COOKIE, "")).strip()
     return name if name and len(name) <= MAX_PERSON_LENGTH and name.isprintable() else DEFAULT_PERSON
+
+
+def person_of_request(headers: Mapping[str, str], cookies: Mapping[str, str]) -> str:
+    """Who a request answers for: the person its page was opened by, even when another tab has switched since."""
+    named = headers.get(PERSON_HEADER)
+    return person_of(cookies) if named is None else person_of({PERSON_COOKIE: named})
 
 
 def person_cookie(name: str) -> str:

@@ -6,12 +6,17 @@ It lives in plain JavaScript modules under static/label/, fetched from this serv
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import param
 from panel.custom import JSComponent
+from panel.theme import Design
 
 _STATIC = Path(__file__).parents[1] / "static" / "label"
+
+
+class OwnLook(Design):
+    """Keeps Panel's style sheets out of a component that brings its own: they would change its buttons."""
 
 
 class LabelCard(JSComponent):
@@ -29,9 +34,7 @@ class LabelCard(JSComponent):
       return card.root;
     }
     """
-    _stylesheets = (
-        ((_STATIC / "card.css").read_text(encoding="utf-8"),) if (_STATIC / "card.css").exists() else ()
-    )
+    _stylesheets: ClassVar[list[str]] = [(_STATIC / "card.css").read_text(encoding="utf-8")]
 
     def __init__(self, **params: Any) -> None:
-        super().__init__(sizing_mode="stretch_both", margin=0, **params)
+        super().__init__(design=OwnLook, sizing_mode="stretch_both", margin=0, **params)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Literal, NamedTuple
 
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, did_you_mean
@@ -44,6 +45,18 @@ def first_classes(names: Iterable[str]) -> tuple[LabelClass, ...]:
     return tuple(
         LabelClass(id=f"c{i + 1}", name=name, color=PALETTE[i % len(PALETTE)]) for i, name in enumerate(found)
     )
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Numbers by value before other texts by spelling, so that 10 comes after 9."""
+
+    def place(name: str) -> tuple[bool, float, str]:
+        try:
+            return (False, float(name), name) if isfinite(float(name)) else (True, 0.0, name)
+        except ValueError:
+            return (True, 0.0, name)
+
+    return sorted(names, key=place)
 
 
 def add_class(
@@ -127,19 +140,22 @@ def set_text(question: Question, part: Literal["text", "guidelines"], text: str)
 
 
 def effective_keys(question: Question) -> dict[str, str]:
-    """The key of each active class: its own, or the first free one of 1 to 9, 0 and the letters, in display order.
+    """The key of each active class: its own, else its name where that is one free digit (so that "7" is answered
+    by 7), else the first free one of 1 to 9, 0 and the letters, in display order.
 
     Classes beyond the free keys have none and are reached through the list.
     """
-    own = {c.id: c.key for c in question.active if c.key is not None}
-    taken = {key.lower() for key in own.values()} | set(RESERVED_KEYS)
-    free = (key for key in "1234567890abcdefghijklmnopqrstuvwxyz" if key not in taken)
-    keys: dict[str, str] = {}
+    keys = {c.id: c.key for c in question.active if c.key is not None}
+    taken = {key.lower() for key in keys.values()} | set(RESERVED_KEYS)
+    free = [key for key in "1234567890abcdefghijklmnopqrstuvwxyz" if key not in taken]
     for c in question.active:
-        key = own.get(c.id) or next(free, None)
-        if key is not None:
-            keys[c.id] = key
-    return keys
+        if c.id not in keys and c.name in free and c.name.isdigit():
+            keys[c.id] = c.name
+            free.remove(c.name)
+    for c in question.active:
+        if c.id not in keys and free:
+            keys[c.id] = free.pop(0)
+    return {c.id: keys[c.id] for c in question.active if c.id in keys}
 
 
 def find_class(question: Question, class_id: str) -> LabelClass:

@@ -103,6 +103,13 @@ def test_keys_come_from_the_class_then_digits_then_letters():
     assert len(keys) == 10 + 26 - 6  # six letters are taken: u f n z h m
 
 
+def test_a_class_named_by_a_digit_is_answered_by_that_digit():
+    digits = question(*(str(i) for i in range(10)))
+    assert [schema.effective_keys(digits)[f"c{i + 1}"] for i in range(10)] == list("0123456789")
+    taken = schema.edit_class(question("1", "x"), "c2", key="1").question
+    assert schema.effective_keys(taken) == {"c1": "2", "c2": "1"}
+
+
 def test_taken_key_is_refused():
     q = schema.edit_class(question("a", "b"), "c1", key="x").question
     with pytest.raises(InputError, match="'x' is taken by class 'a'"):
