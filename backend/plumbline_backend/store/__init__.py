@@ -3,9 +3,9 @@
 from plumbline_backend.store.current import Counts, CurrentArrays
 from plumbline_backend.store.database import Database
 from plumbline_backend.store.errors import DatabaseError
-from plumbline_backend.store.ledger import LedgerRow
 from plumbline_backend.store.opening import Store, open_store
 from plumbline_backend.store.sqlite import SqliteReport, sqlite_report
+from plumbline_backend.store.streaming import LedgerRow
 
 __all__ = [
     "Counts",

@@ -6,7 +6,7 @@ A row that revokes is never an answer; a row that is revoked is dead; the newest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,11 @@ def is_live(row: FromClause) -> ColumnElement[bool]:
     """Whether a row of the ledger (or of an alias of it) is an answer that nobody took back."""
     revoker = judgements.alias()
     return and_(row.c.revokes.is_(None), ~exists().where(revoker.c.revokes == row.c.id))
+
+
+def current_ids(connection: Connection, question_id: int) -> NDArray[np.int64]:
+    """(n,) ids of the question's current judgements, ascending."""
+    return arrays(connection, question_id, get_args(JudgeKind)).id
 
 
 def of_kinds(judge_id: ColumnElement[int], kinds: Sequence[JudgeKind]) -> ColumnElement[bool]:

@@ -84,6 +84,13 @@ class Database:
                 return self._writer.write(apply)
             return self._write_alone(apply)
 
+    def refresh_statistics(self) -> None:
+        """After many rows came in: Postgres plans badly until it has counted them. SQLite needs none."""
+        if self.dialect == "postgresql":
+            self.write(
+                lambda connection: connection.exec_driver_sql("ANALYZE judgements, current_judgements")
+            )
+
     def close(self) -> None:
         """Finishes the writes already asked for and closes every connection."""
         if self._writer is not None:
@@ -105,7 +112,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
             reason = error.orig if isinstance(error, DBAPIError) else error
             raise DatabaseError(f"database {self.url}: {reason}") from error
 

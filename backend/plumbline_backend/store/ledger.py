@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import get_args
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from plumbline_backend.domain.errors import ConflictError, InputError
 from plumbline_backend.domain.types import STATES, JudgeKind, Judgement, NewJudgement, Stratum
 from plumbline_backend.store import current, rows
 from plumbline_backend.store.checks import integer_problem, refuse, text_problem
-from plumbline_backend.store.current import Counts, CurrentArrays, is_live
+from plumbline_backend.store.current import Counts, CurrentArrays
 from plumbline_backend.store.database import Database
 from plumbline_backend.store.recording import Schema, record_batch, record_one, revoke
-from plumbline_backend.store.tables import current_judgements, judgements, judges
+from plumbline_backend.store.streaming import LedgerRow, stream
+from plumbline_backend.store.tables import current_judgements, judgements
 
 MAX_UUID = 100
 MAX_ANSWER = 500
@@ -27,18 +28,6 @@ BATCH_ROWS = 2_000
 SHOWN_PROBLEMS = 10
 LEARNT_FROM: tuple[JudgeKind, ...] = ("person", "imported")
 STRATA: tuple[str, ...] = get_args(Stratum)
-
-Standing = Literal["current", "superseded", "revoked", "revocation"]
-
-
-class LedgerRow(NamedTuple):
-    """A judgement with who made it and what became of it, for exports and histories."""
-
-    judgement: Judgement
-    judge_name: str
-    judge_kind: JudgeKind
-    judge_version: int
-    standing: Standing
 
 
 class Ledger:
@@ -72,6 +61,8 @@ class Ledger:
         for start in range(0, len(new), BATCH_ROWS):
             portion = new[start : start + BATCH_ROWS]
             added += self._record_portion(portion, batch)
+        if len(new) > BATCH_ROWS:
+            self._database.refresh_statistics()
         return added
 
     def undo(
@@ -100,7 +91,7 @@ class Ledger:
         """The newest live judgement of each (item, judge), by item. None does not restrict."""
         here = current_judgements.c
         statement = (
-            select(judgements)
+            select(*rows.JUDGEMENT)
             .select_from(current_judgements.join(judgements, judgements.c.id == here.judgement_id))
             .where(here.question_id == question_id)
             .order_by(here.item, here.judge_id)
@@ -135,7 +126,7 @@ class Ledger:
         limit: int | None = 50,
     ) -> list[Judgement]:
         """Ledger rows, newest first, with the superseded, the revoked and the undos among them."""
-        statement = select(judgements).where(judgements.c.question_id == question_id)
+        statement = select(*rows.JUDGEMENT).where(judgements.c.question_id == question_id)
         if item is not None:
             statement = statement.where(judgements.c.item == item)
         if judge_id is not None:
@@ -155,19 +146,36 @@ class Ledger:
         with self._database.read() as connection:
             return int(connection.execute(statement).scalar() or 0)
 
+    def items_since(self, question_id: int, after_id: int) -> list[int]:
+        """Items with a row (an undo counts) newer than `after_id`, each once, in ascending order."""
+        statement = (
+            select(judgements.c.item)
+            .where(judgements.c.question_id == question_id, judgements.c.id > after_id)
+            .distinct()
+            .order_by(judgements.c.item)
+        )
+        with self._database.read() as connection:
+            return [int(item) for item in connection.scalars(statement)]
+
+    def n_since(self, question_id: int, after_id: int) -> int:
+        """How many rows (undos count) are newer than `after_id`."""
+        statement = select(func.count()).where(
+            judgements.c.question_id == question_id, judgements.c.id > after_id
+        )
+        with self._database.read() as connection:
+            return int(connection.execute(statement).scalar_one())
+
     def iter_rows(
         self, question_id: int, include_superseded: bool = False, chunk: int = 2_000
     ) -> Iterator[LedgerRow]:
         """Streams the ledger, oldest first, as it is at the first row: for exports of any size.
 
-        Only current judgements, unless `include_superseded`: then every row. `chunk` rows are in memory.
+        Only current judgements, unless `include_superseded`: then every row. In memory: `chunk` rows, and
+        eight bytes for every current judgement.
         """
-        statement = _with_judges(question_id, include_superseded)
+        refuse([integer_problem("chunk", chunk, low=1)])
         with self._database.read() as connection:
-            for row in connection.execution_options(yield_per=chunk).execute(statement):
-                yield LedgerRow(
-                    rows.judgement(row), row.judge_name, row.judge_kind, row.judge_version, row.standing
-                )
+            yield from stream(connection, question_id, include_superseded, chunk)
 
     def rebuild_current(self, question_id: int) -> None:
         """Derives the current view from the ledger again; it changes nothing unless somebody edited the file."""
@@ -197,38 +205,6 @@ class _conflicts_named:  # noqa: N801 - a context manager
             raise ConflictError(
                 "client_uuid was used before; expected a new one for every judgement"
             ) from error
-
-
-def _with_judges(question_id: int, everything: bool) -> Select[Any]:
-    here = current_judgements.c
-    is_current: ColumnElement[bool] = here.judgement_id == judgements.c.id
-    standing = case(
-        (judgements.c.revokes.is_not(None), "revocation"),
-        (~is_live(judgements), "revoked"),
-        (is_current, "current"),
-        else_="superseded",
-    )
-    place = (
-        (here.question_id == judgements.c.question_id)
-        & (here.item == judgements.c.item)
-        & (here.judge_id == judgements.c.judge_id)
-        & is_current
-    )
-    joined = judgements.join(judges, judges.c.id == judgements.c.judge_id).join(
-        current_judgements, place, isouter=everything
-    )
-    return (
-        select(
-            judgements,
-            judges.c.name.label("judge_name"),
-            judges.c.kind.label("judge_kind"),
-            judges.c.version.label("judge_version"),
-            standing.label("standing"),
-        )
-        .select_from(joined)
-        .where(judgements.c.question_id == question_id)
-        .order_by(judgements.c.id)
-    )
 
 
 def _refuse_many(new: Sequence[NewJudgement]) -> None:

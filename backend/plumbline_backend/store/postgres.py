@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.store.columns import dumps, loads
@@ -47,7 +47,14 @@ def postgres_engine(url: URL) -> Engine:
         cursor.execute("COMMIT")
         cursor.close()
 
+    event.listen(engine, "handle_error", _give_up_broken_connection)
     return engine
+
+
+def _give_up_broken_connection(context: ExceptionContext) -> None:
+    """After a timeout the late answer is still on its way: such a connection must not be used again."""
+    if isinstance(context.original_exception, OSError):
+        context.is_disconnect = True
 
 
 def begin_snapshot(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, tuple_
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, did_you_mean, shorten
 from plumbline_backend.domain.types import Judgement, NewJudgement
 from plumbline_backend.store import rows
+from plumbline_backend.store.bulk import insert_judgements
 from plumbline_backend.store.columns import now
 from plumbline_backend.store.current import is_live, restore_current, set_current
 from plumbline_backend.store.questions import version_of
@@ -48,7 +49,7 @@ def record_one(connection: Connection, schema: Schema, new: NewJudgement) -> Jud
     require_item(new, n_items)
     schema.require(connection, new)
     values = _values(new) | {"supersedes": _current_id(connection, new), "created_at": now()}
-    row = connection.execute(insert(judgements).values(**values).returning(judgements)).one()
+    row = connection.execute(insert(judgements).values(**values).returning(*rows.JUDGEMENT)).one()
     set_current(connection, new.question_id, [row.id])
     connection.execute(
         delete(leases).where(
@@ -140,7 +141,7 @@ def lock_judge(connection: Connection, judge_id: int, question_id: int) -> int:
 def find_uuid(connection: Connection, question_id: int, client_uuid: str) -> Row[Any] | None:
     """The ledger row that was recorded for a client's UUID."""
     return connection.execute(
-        select(judgements).where(
+        select(*rows.JUDGEMENT).where(
             judgements.c.question_id == question_id, judgements.c.client_uuid == client_uuid
         )
     ).first()
@@ -209,7 +210,7 @@ def _known_uuids(connection: Connection, wave: Sequence[NewJudgement]) -> dict[t
     found: dict[tuple[int, str], Row[Any]] = {}
     for question_id in {entry.question_id for entry in wave}:
         uuids = [entry.client_uuid for entry in wave if entry.question_id == question_id]
-        statement = select(judgements).where(
+        statement = select(*rows.JUDGEMENT).where(
             judgements.c.question_id == question_id, judgements.c.client_uuid.in_(uuids)
         )
         found |= {(question_id, row.client_uuid): row for row in connection.execute(statement)}
@@ -228,13 +229,12 @@ def _add_wave(connection: Connection, fresh: Sequence[NewJudgement], batch: str)
             _values(entry) | {"batch": batch, "supersedes": before.get((entry.item, entry.judge_id))}
             for entry in ours
         ]
-        statement_ = insert(judgements).values(created_at=now()).returning(judgements.c.id)
-        set_current(connection, question_id, connection.scalars(statement_, values).all())
+        set_current(connection, question_id, insert_judgements(connection, values))
 
 
 def _newest_live(connection: Connection, question_id: int, judge_id: int) -> Row[Any] | None:
     return connection.execute(
-        select(judgements)
+        select(*rows.JUDGEMENT)
         .where(
             judgements.c.judge_id == judge_id, judgements.c.question_id == question_id, is_live(judgements)
         )
@@ -245,7 +245,9 @@ def _newest_live(connection: Connection, question_id: int, judge_id: int) -> Row
 
 def _named(connection: Connection, question_id: int, judge_id: int, judgement_id: int) -> Row[Any]:
     row = connection.execute(
-        select(judgements, is_live(judgements).label("live")).where(
+        select(*rows.JUDGEMENT)
+        .add_columns(is_live(judgements).label("live"))
+        .where(
             judgements.c.id == judgement_id,
             tuple_(judgements.c.question_id, judgements.c.judge_id) == tuple_(question_id, judge_id),
         )
@@ -268,5 +270,5 @@ def _revoked_before(
         raise ConflictError(
             f"client_uuid {shorten(existing.client_uuid)!r} was used before; expected a new one for every undo"
         )
-    revoked = connection.execute(select(judgements).where(judgements.c.id == existing.revokes)).one()
+    revoked = connection.execute(select(*rows.JUDGEMENT).where(judgements.c.id == existing.revokes)).one()
     return rows.judgement(revoked)

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row
-
 from plumbline_backend.domain.types import Judgement, LabelClass
+from plumbline_backend.store.tables import judgements
+
+JUDGEMENT = tuple(judgements.c[field.name] for field in fields(Judgement))
+"""The columns of a judgement in the order of its fields: select these for `judgement`."""
+_PROBA = [field.name for field in fields(Judgement)].index("proba")
 
 
-def judgement(row: Row[Any]) -> Judgement:
-    """A ledger row."""
-    return Judgement(
-        item=row.item,
-        question_id=row.question_id,
-        question_version=row.question_version,
-        judge_id=row.judge_id,
-        client_uuid=row.client_uuid,
-        state=row.state,
-        answer=row.answer,
-        proba=None if row.proba is None else tuple(row.proba),
-        note=row.note,
-        seconds=row.seconds,
-        query_id=row.query_id,
-        stratum=row.stratum,
-        id=row.id,
-        created_at=row.created_at,
-        supersedes=row.supersedes,
-        revokes=row.revokes,
-    )
+def judgement(row: Sequence[Any]) -> Judgement:
+    """A judgement from a row that begins with the `JUDGEMENT` columns."""
+    values = list(row[: len(JUDGEMENT)])
+    if values[_PROBA] is not None:
+        values[_PROBA] = tuple(values[_PROBA])
+    return Judgement(*values)
 
 
 def label_classes(stored: list[dict[str, Any]]) -> tuple[LabelClass, ...]:

@@ -195,10 +195,8 @@ def _create_judgements() -> None:
         sa.UniqueConstraint("question_id", "client_uuid", name="uq_judgements_question_id_client_uuid"),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_judgements_item", "judgements", ["question_id", "item", "judge_id", "id"], unique=False
-    )
-    op.create_index("ix_judgements_judge", "judgements", ["judge_id", "id"], unique=False)
+    op.create_index("ix_judgements_item", "judgements", ["question_id", "item", "id"], unique=False)
+    op.create_index("ix_judgements_judge", "judgements", ["judge_id", "question_id", "id"], unique=False)
     op.create_index("ix_judgements_query", "judgements", ["query_id"], unique=False, **_present("query_id"))
     op.create_index("ix_judgements_question", "judgements", ["question_id", "id"], unique=False)
     op.create_index(
@@ -225,7 +223,7 @@ def _create_current_judgements() -> None:
     op.create_index(
         "ix_current_judgements_tally",
         "current_judgements",
-        ["question_id", "judge_id", "state", "answer"],
+        ["question_id", "judge_id", "state", "answer", "stratum", "judgement_id", "item"],
         unique=False,
     )
 
