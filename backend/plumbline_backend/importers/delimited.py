@@ -105,6 +105,8 @@ class _Layout:
         if self.delimiter != delimiters[0]:
             self.notes.append(f"the columns are separated by {self.delimiter!r}")
         header = self._header(head)
+        if all(_is_number(cell) for cell in header):
+            self.notes.append("the first row holds only numbers; it is read as the column names")
         self.names, renamed = distinct_names(header)
         self.notes += renamed
 
@@ -269,6 +271,14 @@ class _LastRow:
             self.row = int(rows[-1])
             last = batch.column(batch.num_columns - 1)[-1].as_py()
             self.has_line_break = b"\n" in last or b"\r" in last
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _delimiter(head: str, candidates: str) -> str:

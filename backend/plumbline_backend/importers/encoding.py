@@ -69,13 +69,10 @@ def detect_encoding(path: Path) -> TextEncoding:
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             raise refuse(path.name, f"a text file; its content is {what}, whatever its name says")
-    for bom, name in _BOMS:
-        if head.startswith(bom):
-            note = None if name == "utf-8" else f"read as {name.upper()}, as its byte-order mark says"
-            return TextEncoding(name, len(bom), note)
-    wide = _utf16_without_mark(head)
-    if wide:
-        return TextEncoding(wide, 0, f"read as {wide.upper()}: every other byte is zero and there is no mark")
+    marked = _by_mark(head)
+    if marked is not None:
+        _check(path, marked)
+        return marked
     if head.count(0) > MAX_NUL_SHARE * len(head):
         raise refuse(path.name, "a text file; its bytes are binary data")
     broken = _broken_utf8(path)
@@ -85,6 +82,24 @@ def detect_encoding(path: Path) -> TextEncoding:
     if n_multibyte > n_broken:
         return TextEncoding("utf-8")
     return _older_encoding(path, sample)
+
+
+def _by_mark(head: bytes) -> TextEncoding | None:
+    """The encoding by a byte-order mark, or by zeros in every other place."""
+    for bom, name in _BOMS:
+        if head.startswith(bom):
+            note = None if name == "utf-8" else f"read as {name.upper()}, as its byte-order mark says"
+            return TextEncoding(name, len(bom), note)
+    wide = _utf16_without_mark(head)
+    if wide is None:
+        return None
+    return TextEncoding(wide, 0, f"read as {wide.upper()}: every other byte is zero and there is no mark")
+
+
+def _check(path: Path, encoding: TextEncoding) -> None:
+    """Refuse a file whose later bytes are not in the encoding that its first ones announce."""
+    if encoding.name != "utf-8" and not _decodes(path, encoding.name, encoding.bom_bytes):
+        raise refuse(path.name, f"text in {encoding.name.upper()} from beginning to end; some bytes are not")
 
 
 def _utf16_without_mark(head: bytes) -> str | None:
@@ -150,10 +165,11 @@ def _older_encoding(path: Path, sample: bytes) -> TextEncoding:
     raise refuse(path.name, f"text in UTF-8, UTF-16 or a single-byte encoding; its bytes look like {name}")
 
 
-def _decodes(path: Path, name: str) -> bool:
+def _decodes(path: Path, name: str, skip: int = 0) -> bool:
     decoder = codecs.getincrementaldecoder(name)()
     try:
         with path.open("rb") as stream:
+            stream.seek(skip)
             while piece := stream.read(PIECE_BYTES):
                 decoder.decode(piece)
         decoder.decode(b"", final=True)

@@ -118,7 +118,7 @@ def _objects(
     with path.open("rb") as stream:
         stream.seek(encoding.bom_bytes)
         for row, line in enumerate(_lines(stream, encoding.name), start=1):
-            text, problem = _decode(line, encoding.name)
+            text, problem = _decode(line.rstrip(b"\r\n") if encoding.name == "utf-8" else line, encoding.name)
             if problem is None and not text.strip():
                 continue
             if row == 1 and text.lstrip().startswith("["):
@@ -143,7 +143,9 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
                     break
             yield line
         return
-    yield from (line.encode(encoding) for line in io.TextIOWrapper(stream, encoding, newline="\n"))
+    with io.TextIOWrapper(stream, encoding, newline="\n") as reader:
+        for text in reader:
+            yield text.encode(encoding)
 
 
 def _decode(line: bytes, encoding: str) -> tuple[str, tuple[str | None, str, str | None] | None]:

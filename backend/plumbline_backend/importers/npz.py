@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -56,8 +57,9 @@ class NpzImporter:
             log.note(note)
         by_name = {member.name: member for member in members}
         n_rows = members[0].n_rows
-        with zipfile.ZipFile(path) as archive:
-            readers = [_RowReader(archive, by_name[column.name]) for column in columns]
+        with ExitStack() as open_files:
+            archive = open_files.enter_context(zipfile.ZipFile(path))
+            readers = [_RowReader(archive, by_name[column.name], open_files) for column in columns]
             row_bytes = sum(reader.row_bytes for reader in readers)
             step = max(1, min(BATCH_ROWS, BATCH_BYTES // max(row_bytes, 1)))
             for start in range(0, n_rows, step):
@@ -87,9 +89,10 @@ class _Member:
 class _RowReader:
     """Reads rows of a member one after another; an array in Fortran order has to be read as a whole."""
 
-    def __init__(self, archive: zipfile.ZipFile, member: _Member) -> None:
+    def __init__(self, archive: zipfile.ZipFile, member: _Member, open_files: ExitStack) -> None:
         self._member = member
-        self._stream = archive.open(member.entry)
+        self._file = Path(str(archive.filename)).name
+        self._stream = open_files.enter_context(archive.open(member.entry))
         _read_header(self._stream)
         self.row_bytes = int(member.dtype.itemsize * np.prod(member.shape[1:], dtype=np.int64))
         self._whole: NDArray[Any] | None = None
@@ -108,7 +111,11 @@ class _RowReader:
         while len(data) < wanted and (more := self._stream.read(wanted - len(data))):
             data += more
         if len(data) < wanted:
-            raise refuse(self._member.name, f"an array of {self._member.shape}; its bytes end early")
+            raise refuse(
+                self._file,
+                f"an array of {self._member.shape}; its bytes end early",
+                column=self._member.name,
+            )
         return np.frombuffer(data, self._member.dtype).reshape(n_rows, *self._member.shape[1:])
 
 
@@ -182,7 +189,8 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
 
 
 def _first_rows(archive: zipfile.ZipFile, member: _Member, n_rows: int) -> pa.Array:
-    return array_to_arrow(_RowReader(archive, member).read(n_rows))
+    with ExitStack() as open_files:
+        return array_to_arrow(_RowReader(archive, member, open_files).read(n_rows))
 
 
 def _as_label(column: Column, members: Sequence[_Member]) -> Column:

@@ -124,7 +124,7 @@ def _integer_role(name: str, values: pa.Array, n_different: int) -> tuple[Column
     unique = n_different == len(values) and values.null_count == 0
     if unique and _is_id_name(name):
         return "id", "named like an id, every value is different", "string"
-    if _LABEL_NAME.search(name) and n_different <= MAX_CLASSES and not unique:
+    if _LABEL_NAME.search(name) and n_different <= MAX_CLASSES and (not unique or len(values) <= FEW_ROWS):
         return "label", f"named like a label, {_values(n_different)}", "string"
     largest = max(abs(value) for value in (pc.min(values).as_py(), pc.max(values).as_py()))
     if largest > 2**53:
