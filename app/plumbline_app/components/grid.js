@@ -1,6 +1,6 @@
 // A table of text: every value goes in by textContent or a checked attribute, never as markup.
 const CSS = `
-:host { display: block; font: 14px/1.45 var(--pl-font); color: var(--pl-ink); }
+:host { font: 14px/1.45 var(--pl-font); color: var(--pl-ink); }
 .box { overflow: auto; border: 1px solid var(--pl-line); border-radius: var(--pl-radius); background: var(--pl-surface); }
 .box:focus-visible, tr:focus-visible { outline: 2px solid var(--pl-focus); outline-offset: -2px; }
 table { border-collapse: separate; border-spacing: 0; width: 100%; }
@@ -8,6 +8,7 @@ th, td { text-align: left; padding: 8px 12px; border-bottom: 1px solid var(--pl-
 tr:last-child > td { border-bottom: 0; }
 th { position: sticky; top: 0; z-index: 1; background: var(--pl-raised); color: var(--pl-muted); font-size: 12.5px;
   font-weight: 700; white-space: nowrap; max-width: 24ch; overflow: hidden; text-overflow: ellipsis; }
+th.k-image { width: 1%; }
 th.k-number, td.k-number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.opens { cursor: pointer; }
 tr.opens:hover td { background: var(--pl-raised); }
@@ -127,8 +128,8 @@ export function render({ model, el }) {
   }
 
   function drawAll() {
-    box.style.maxHeight = model.max_height ? `${model.max_height}px` : "";
-    box.tabIndex = model.max_height ? 0 : -1;
+    box.style.maxHeight = model.rows_height ? `${model.rows_height}px` : "";
+    box.tabIndex = model.rows_height ? 0 : -1;
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", model.caption);
     const table = make("table");
@@ -159,7 +160,7 @@ export function render({ model, el }) {
       drawAll();
     });
   };
-  for (const name of ["columns", "rows", "empty", "caption", "max_height"]) model.on(name, soon);
+  for (const name of ["columns", "rows", "empty", "caption", "rows_height"]) model.on(name, soon);
   model.on("selected", mark);
   drawAll();
 }

@@ -59,7 +59,7 @@ class Grid(JSComponent):
     empty = param.String(default="Nothing here yet.", doc="Shown in place of rows when there are none.")
     opens = param.Boolean(default=False, doc="Whether a row can be opened by click or Enter.")
     selected = param.Integer(default=-1, doc="Index of the row that is shown as open; -1 for none.")
-    max_height = param.Integer(default=0, doc="Height in px above which the rows scroll; 0: no limit.")
+    rows_height = param.Integer(default=0, doc="Height in px above which the rows scroll; 0: no limit.")
 
     _esm = Path(__file__).parent / "grid.js"
 

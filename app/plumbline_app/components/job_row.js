@@ -1,6 +1,6 @@
 // A bar that says what is being done and how far it is, with a button that stops it.
 const CSS = `
-:host { display: block; font: 14px/1.4 var(--pl-font); color: var(--pl-ink); }
+:host { font: 14px/1.4 var(--pl-font); color: var(--pl-ink); }
 .job { display: grid; grid-template-columns: 1fr auto; align-items: center; gap: 6px 16px; padding: 12px 16px;
   border: 1px solid var(--pl-line); border-radius: var(--pl-radius); background: var(--pl-raised); }
 .job > b { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }

@@ -1,6 +1,6 @@
 // One row per column of the file: what it is called, what we take it for and why, and the person's choice.
 const CSS = `
-:host { display: block; font: 14px/1.45 var(--pl-font); color: var(--pl-ink); }
+:host { font: 14px/1.45 var(--pl-font); color: var(--pl-ink); }
 .box { overflow: auto; max-height: 420px; border: 1px solid var(--pl-line); border-radius: var(--pl-radius); background: var(--pl-surface); }
 table { border-collapse: separate; border-spacing: 0; width: 100%; }
 th, td { text-align: left; padding: 6px 12px; border-bottom: 1px solid var(--pl-line); vertical-align: middle; }

@@ -1,6 +1,6 @@
 // A file goes to the server as the raw body of one request, so that its size is no matter of memory.
 const CSS = `
-:host { display: block; font: 14px/1.5 var(--pl-font); color: var(--pl-ink); }
+:host { font: 14px/1.5 var(--pl-font); color: var(--pl-ink); }
 .drop { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 6px; min-height: 168px;
   padding: 20px; text-align: center; border: 2px dashed var(--pl-control); border-radius: var(--pl-radius); background: var(--pl-raised); }
 .drop.over { border-color: var(--pl-primary); background: var(--pl-primary-soft); }
@@ -31,7 +31,7 @@ function size(bytes) {
 function reason(request) {
   try {
     const answer = JSON.parse(request.responseText);
-    return typeof answer.detail === "string" ? answer.detail : request.responseText;
+    return answer.error ?? answer.detail;
   } catch {
     return request.statusText || `status ${request.status}`;
   }

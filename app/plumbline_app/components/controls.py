@@ -1,0 +1,74 @@
+"""Buttons, choices and fields in the theme's colours, each at least as high as a finger needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import panel_material_ui as pmui
+
+from plumbline_app.theme import TOUCH_PX, material_theme
+
+_SX = {
+    "& .MuiInputBase-root": {"minHeight": f"{TOUCH_PX}px"},
+    "& .MuiInputBase-root, & .MuiTypography-root, & .MuiInputLabel-root, & .MuiFormLabel-root": {
+        "fontSize": "14px"
+    },
+}
+
+
+def button(words: str, on_click: Callable[[], None], *, strong: bool = False, **options: Any) -> pmui.Button:
+    """A button; `strong` marks the one action that the page is for."""
+    return pmui.Button(
+        label=words,
+        variant="contained" if strong else "outlined",
+        color="primary",
+        height=TOUCH_PX,
+        on_click=lambda _: on_click(),
+        **_common(options),
+    )
+
+
+def choice(label: str, options: Mapping[str, Any] | Sequence[str], value: Any, **more: Any) -> pmui.Select:
+    """One of a list. options: words to values."""
+    given = dict(options) if isinstance(options, Mapping) else list(options)
+    return pmui.Select(label=label, options=given, value=value, **_field(more))
+
+
+def several(label: str, options: Sequence[str], value: Sequence[str], **more: Any) -> pmui.MultiChoice:
+    """Any number of a list."""
+    return pmui.MultiChoice(
+        label=label, options=list(options), value=list(value), variant="outlined", **_common(more)
+    )
+
+
+def text_field(label: str, value: str = "", **more: Any) -> pmui.TextInput:
+    """A line of text; its value counts when Enter is pressed or the field is left."""
+    return pmui.TextInput(label=label, value=value, **_field(more))
+
+
+def radio(label: str, options: Mapping[str, Any], value: Any, **more: Any) -> pmui.RadioBoxGroup:
+    """One of a few, all in sight. options: words to values."""
+    return pmui.RadioBoxGroup(label=label, options=dict(options), value=value, **_common(more))
+
+
+def checkbox(label: str, value: bool, **more: Any) -> pmui.Checkbox:
+    """Yes or no."""
+    return pmui.Checkbox(label=label, value=value, **_common(more))
+
+
+def _field(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {"variant": "outlined", "size": "small", **_common(options)}
+
+
+def _common(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {"theme_config": _theme(), "margin": 0, "sx": _SX, **options}
+
+
+def _theme() -> dict[str, Any]:
+    """The theme with the pages' size of type for labels and fields."""
+    size = {"body1": {"fontSize": "14px"}}
+    return {
+        scheme: {**given, "typography": {**given["typography"], **size}}
+        for scheme, given in material_theme().items()
+    }

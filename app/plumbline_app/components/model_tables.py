@@ -1,0 +1,122 @@
+"""The tables of the Model page: per class, per version, and what the last training took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from plumbline_app.components.grid import GridColumn, chip, grid_column, interval_cell
+from plumbline_backend.domain.metrics import ClassMetrics
+from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion
+
+CLASS_COLUMNS: tuple[GridColumn, ...] = (
+    grid_column("Class", "chip"),
+    grid_column("n", "number", "Random-stream items that people gave this class"),
+    grid_column(
+        "Recall", "interval", "Share of the class's items that the model finds, with its 95 % interval"
+    ),
+    grid_column("Predicted", "number", "Random-stream items that the model gives this class"),
+    grid_column(
+        "Precision",
+        "interval",
+        "Share of the model's answers for this class that are right, with its 95 % interval",
+    ),
+    grid_column("F1", "interval", "Harmonic mean of precision and recall, with its 95 % interval"),
+    grid_column("Trained on", "number", "Answers of this class outside the random stream"),
+)
+RUN_COLUMNS: tuple[GridColumn, ...] = (
+    grid_column("Version", "number"),
+    grid_column("Trained", "text", "When, in UTC"),
+    grid_column("Labels", "number", "Answers the version was trained on"),
+    grid_column("Strategy", "text", "How the items were ranked with it"),
+    grid_column("Accuracy then", "interval", "On the random-stream answers there were at that time"),
+    grid_column("n", "number", "Random-stream answers at that time"),
+    grid_column("ECE then", "number", "Calibration error at that time"),
+    grid_column("Iterations", "number", "Steps of the optimiser"),
+    grid_column("Seconds", "number", "All phases together"),
+)
+PHASES = {
+    "fit": "Fitting the head",
+    "calibrate": "Calibrating and measuring",
+    "score": "Scoring the pool",
+    "rank": "Ranking",
+}
+
+
+def class_rows(
+    classes: Sequence[LabelClass],
+    metrics: Sequence[ClassMetrics],
+    trained: Sequence[str],
+    n_by_class: Mapping[str, int],
+) -> list[list[Any]]:
+    """A row per class, in schema order. trained: ids of the classes that the model knows."""
+    rows: list[list[Any]] = []
+    for label_class, metric in zip(classes, metrics, strict=True):
+        labels = f"{n_by_class.get(label_class.id, 0):,}" if label_class.id in trained else "0"
+        rows.append(
+            [
+                chip(label_class),
+                f"{metric.n_true:,}",
+                interval_cell(metric.recall),
+                f"{metric.n_predicted:,}",
+                interval_cell(metric.precision),
+                interval_cell(metric.f1),
+                labels,
+            ]
+        )
+    return rows
+
+
+def run_rows(models: Sequence[ModelVersion]) -> list[list[Any]]:
+    """A row per version, in the order given, with the figures measured when it was trained."""
+    return [_run_row(model) for model in models]
+
+
+def training_facts(model: ModelVersion, temperature_note: str) -> list[tuple[str, str]]:
+    """What the training of one version took, as names and values."""
+    metrics = model.metrics
+    seconds: Mapping[str, float] = metrics.get("seconds", {})
+    phases = [(PHASES.get(name, name), f"{taken:.3f} s") for name, taken in seconds.items()]
+    temperature = metrics.get("temperature")
+    return [
+        ("Version", f"{model.version}, {when(model.created_at)}"),
+        (
+            "Rows",
+            f"{model.n_train:,} labels to train, {model.n_stream:,} random-stream answers to calibrate and measure",
+        ),
+        ("Iterations", f"{metrics.get('n_iterations', 0):,}"),
+        *phases,
+        ("Together", f"{sum(seconds.values()):.3f} s"),
+        ("Penalty (L2)", f"{metrics.get('l2', float('nan')):g}"),
+        ("Temperature", f"{temperature:.3f}" + (f" ({temperature_note})" if temperature_note else "")),
+    ]
+
+
+def when(moment: datetime) -> str:
+    """A moment as people write it, in UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def stored_interval(stored: Sequence[float | int | None] | None) -> Interval:
+    """An interval from a model's metrics, [value, low, high, n] with None for unknown."""
+    if stored is None or stored[0] is None:
+        return Interval(float("nan"), 0.0, 1.0, 0)
+    value, low, high, n = stored
+    return Interval(float(value), float(low or 0.0), float(1.0 if high is None else high), int(n or 0))
+
+
+def _run_row(model: ModelVersion) -> list[Any]:
+    metrics = model.metrics
+    accuracy, ece = stored_interval(metrics.get("accuracy")), stored_interval(metrics.get("ece"))
+    return [
+        str(model.version),
+        when(model.created_at).removesuffix(" UTC"),
+        f"{model.n_train:,}",
+        str(metrics.get("strategy", "")),
+        interval_cell(accuracy),
+        f"{model.n_stream:,}",
+        f"{100 * ece.value:.1f} %" if ece.n else None,
+        f"{metrics.get('n_iterations', 0):,}",
+        f"{sum(metrics.get('seconds', {}).values()):.2f}",
+    ]
