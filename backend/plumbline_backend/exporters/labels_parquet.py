@@ -14,8 +14,8 @@ from plumbline_backend.exporters.labels import COLUMNS, LabelRow, refuse_surroga
 
 ROWS_PER_GROUP = 50_000
 """About 10 MB of rows in memory; smaller groups cost readers more than they save the writer."""
-TYPES = {"position": pa.int64(), "question_version": pa.int64(), "judge_version": pa.int64(), "judgement_id": pa.int64(),
-         "supersedes": pa.int64(), "revokes": pa.int64(), "seconds": pa.float64(),
+TYPES = {"position": pa.int64(), "question_version": pa.int64(), "judge_version": pa.int64(),
+         "judgement_id": pa.int64(), "supersedes": pa.int64(), "revokes": pa.int64(), "seconds": pa.float64(),
          "time": pa.timestamp("us", tz="UTC")}  # fmt: skip
 SCHEMA = pa.schema([(column, TYPES.get(column, pa.string())) for column in COLUMNS])
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Interval, LabelClass
+from plumbline_backend.pool.features import FittedFeatures
 
 Array = NDArray[Any]
 
@@ -28,6 +29,14 @@ class TransformState:
     columns: tuple[str, ...]
     state: Mapping[str, Any]
     arrays: Mapping[str, Array]
+
+
+def transform_states(fitted: FittedFeatures) -> tuple[TransformState, ...]:
+    """The states of a pool's fitted features, in the order of the features."""
+    return tuple(
+        TransformState(each.part.transform, each.part.columns, *each.transform.to_state())
+        for each in fitted.parts
+    )
 
 
 class Reliability(NamedTuple):

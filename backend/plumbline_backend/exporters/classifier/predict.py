@@ -18,6 +18,7 @@ import json
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,7 @@ import onnxruntime
 ROWS_PER_BATCH = 256
 """Text counts are dense inside the model: 256 rows of 20,000 terms are 40 MB."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan", re.IGNORECASE)
+ARRAY_ERRORS = (ValueError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile)
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 RUNNABLE = tuple("=+-@＝＋－＠\t\r\n")
 
@@ -128,12 +130,12 @@ def _number(value: Any, index: int, place: Place) -> float:
 
 
 def _texts(values: Any, _schema: Mapping[str, Any], place: Place) -> np.ndarray:
-    """(n, 1) text; missing (None) is empty text."""
+    """(n, 1) text; missing (None, NaN) is empty text."""
     return np.array([_text(v, i, place) for i, v in enumerate(values)], dtype=object).reshape(-1, 1)
 
 
 def _text(value: Any, index: int, place: Place) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and value != value):
         return ""
     if isinstance(value, (dict, list, np.ndarray)):
         raise place.refuse(index, value, "text")
@@ -301,24 +303,29 @@ def _json_record(path: Path, row: int, line: bytes, classifier: Classifier) -> d
 
 
 def _arrays(path: Path, classifier: Classifier) -> Iterator[tuple[int, dict[str, Any]]]:
-    with np.load(path, allow_pickle=False) as file:
-        missing = [column for column in classifier.columns if column not in file.files]
-        if missing:
-            raise InputError(_no_column(str(path), missing[0], file.files))
-        arrays = {column: file[column] for column in classifier.columns}
-    lengths = {column: len(array) for column, array in arrays.items()}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files if name in classifier.columns}
+            missing = [column for column in classifier.columns if column not in found]
+            if missing:
+                raise InputError(_no_column(str(path), missing[0], file.files))
+    except InputError:
+        raise
+    except ARRAY_ERRORS as error:
+        raise InputError(f"{path}: is not an array file ({error})") from error
+    lengths = {column: len(array) for column, array in found.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"{path}: arrays of different lengths {lengths}; expected one value per row in each")
-    yield from _slices(arrays, next(iter(lengths.values())))
+    yield from _slices(found, next(iter(lengths.values())))
 
 
 def _array(path: Path, classifier: Classifier) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except ARRAY_ERRORS as error:
         raise InputError(f"{path}: is not an array file ({error})") from error
     columns = classifier.columns
-    if len(columns) == 1:
+    if len(columns) == 1 and array.ndim:
         yield from _slices({columns[0]: array}, len(array))
     elif array.ndim == 2 and array.shape[1] == len(columns) and array.dtype.kind in "fiub":
         yield from _slices({name: array[:, i] for i, name in enumerate(columns)}, len(array))

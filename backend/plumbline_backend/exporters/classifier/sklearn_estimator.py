@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 import skops.io
@@ -53,7 +54,7 @@ def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltE
 
 def save_estimator(built: BuiltEstimator, path: Path) -> list[str]:
     """Write the pipeline; returns the types that its reader must name as trusted (usually none)."""
-    skops.io.dump(built.pipeline, path)
+    skops.io.dump(built.pipeline, path, compression=ZIP_DEFLATED)
     return list(skops.io.get_untrusted_types(file=path))
 
 
