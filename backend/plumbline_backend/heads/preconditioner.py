@@ -14,25 +14,31 @@ directions, only the diagonal is used, and a fit needs several times as many ite
 Solve = Callable[[Tensor], Tensor]
 
 
-def softmax_preconditioner(features: Tensor, share: Tensor, ridge: Tensor, curvature: float) -> Solve:
-    """Solves (diag(ridge) + curvature X^T diag(share) X) for each class, and curvature for the bias.
+def softmax_preconditioner(features: Tensor, weight: Tensor, ridge: Tensor) -> Solve:
+    """Solves diag(ridge) + [X, 1]^T diag(weight) [X, 1] for each class, the bias without ridge.
 
-    features: (n, d) float32 or float64, centred; share: (n,) of the same type, sums to 1; ridge: (d,)
-    float64 >= 0. With curvature 1/2 this bounds the Hessian of the mean cross-entropy from above (Boehning
-    1992); with 1 / n_classes it is the Hessian at equal probabilities, where every fit starts.
+    features: (n, d) float32 or float64; weight: (n,) > 0 of the same type; ridge: (d,) float64 >= 0.
+    With weight = share_i / 2 this bounds the Hessian of the mean cross-entropy from above (Boehning 1992);
+    with share_i / n_classes it is the Hessian at equal probabilities, where every fit starts.
     The returned function takes and returns (n_classes, d + 1) float64, the bias last. Cost: n d^2 + d^3 / 3
     for d <= n; for d > n the n x n Gram matrix is factored instead (Woodbury), n^2 d + n^3 / 3; when both
     exceed MAX_FACTOR, n d for the diagonal.
     """
     n, d = features.shape
+    total = weight.sum()
+    mean = (weight @ features) / total
+    scaled = (features - mean) * weight.sqrt()[:, None]
     if min(n, d) > MAX_FACTOR:
-        solve = _diagonal(features, share, ridge, curvature)
+        solve = _diagonal(scaled, ridge)
     else:
-        scaled = features * (curvature * share).sqrt()[:, None]
         solve = _primal(scaled, ridge) if d <= n else _dual(scaled, ridge)
+    curvature, centre = float(total), mean.double()
 
     def precondition(gradient: Tensor) -> Tensor:
-        return torch.cat([solve(gradient[:, :-1]), gradient[:, -1:] / curvature], dim=1)
+        """The bias is eliminated by measuring the columns from their weighted mean."""
+        by_weight, by_bias = gradient[:, :-1], gradient[:, -1:]
+        weights = solve(by_weight - by_bias * centre)
+        return torch.cat([weights, by_bias / curvature - (weights @ centre)[:, None]], dim=1)
 
     return precondition
 
@@ -46,23 +52,26 @@ def _primal(scaled: Tensor, ridge: Tensor) -> Solve:
 def _dual(scaled: Tensor, ridge: Tensor) -> Solve:
     """The same by Woodbury: R^-1 g - R^-1 Z^T (I + Z R^-1 Z^T)^-1 Z R^-1 g."""
     z = scaled.double()
-    ridge = ridge.clamp_min(1e-9 * float((z**2).sum(dim=0).max()) or 1.0)
-    halved = z / ridge.sqrt()
+    root = _lifted(ridge, (z**2).sum(dim=0)).sqrt()
+    halved = z / root
     factor = _cholesky(halved @ halved.T, torch.ones(len(z), dtype=torch.float64))
 
     def solve(gradient: Tensor) -> Tensor:
-        within = gradient / ridge.sqrt()
-        outside = torch.cholesky_solve(halved @ within.T, factor).T @ halved
-        return (within - outside) / ridge.sqrt()
+        within = gradient / root
+        return (within - torch.cholesky_solve(halved @ within.T, factor).T @ halved) / root
 
     return solve
 
 
-def _diagonal(features: Tensor, share: Tensor, ridge: Tensor, curvature: float) -> Solve:
-    squares = torch.stack([share @ column**2 for column in features.T])
-    diagonal = curvature * squares.double() + ridge
-    diagonal = diagonal.clamp_min(1e-9 * float(diagonal.max()) or 1.0)
+def _diagonal(scaled: Tensor, ridge: Tensor) -> Solve:
+    diagonal = torch.stack([column @ column for column in scaled.T]).double()
+    diagonal = _lifted(ridge + diagonal, diagonal)
     return lambda gradient: gradient / diagonal
+
+
+def _lifted(ridge: Tensor, diagonal: Tensor) -> Tensor:
+    """The ridge, with zeros replaced by a small share of the largest diagonal entry."""
+    return torch.where(ridge > 0, ridge, 1e-9 * float(diagonal.max()) or 1.0)
 
 
 def _cholesky(gram: Tensor, ridge: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plumbline_backend.domain.errors import InputError
-from plumbline_backend.heads.lbfgs import Evaluate, Solution, Stage, minimise
+from plumbline_backend.heads.lbfgs import Evaluate, Precondition, Solution, Stage, minimise
 from plumbline_backend.heads.preconditioner import softmax_preconditioner
 from plumbline_kernels import linear_cross_entropy
 
@@ -18,6 +19,8 @@ _CHUNK = 16_384
 _FLOAT32_FLOOR = 5e-6
 """Gradients are computed in float32 down to this size and in float64 below it. Their rounding error there was
 at most 4e-8 on digits, breast_cancer and 10,000 x 384 embeddings; float32 takes 0.6 of the time."""
+_LEAST_WEIGHT = 1e-5
+"""An item that the head is sure of still counts this much in the preconditioner, which keeps it definite."""
 _LARGEST = 1e150
 """Beyond this a float64 cannot hold the square of a value."""
 
@@ -79,8 +82,19 @@ def solve(problem: SoftmaxProblem, start: Tensor, tolerance: float, max_iteratio
     if tolerance < _FLOAT32_FLOOR:
         double = problem.features.double()
         stages.append(Stage(_evaluate(problem, double, problem.share), tolerance, noise=1e-13))
-    precondition = softmax_preconditioner(single, share, problem.ridge, 1 / len(problem.present))
-    return minimise(stages, start, precondition, max_iterations)
+    return minimise(stages, start, partial(_precondition_at, problem, single, share), max_iterations)
+
+
+def _precondition_at(problem: SoftmaxProblem, features: Tensor, share: Tensor, x: Tensor) -> Precondition:
+    """Each item weighs by p (1 - p), averaged over the classes so that one matrix serves them all."""
+    n_classes = len(problem.present)
+    weight = torch.empty_like(share)
+    for start in range(0, len(share), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        logits = torch.addmm(x[:, -1].to(share.dtype), features[rows], x[:, :-1].T.to(share.dtype))
+        squares = torch.softmax(logits, dim=1).square_().sum(dim=1)
+        weight[rows] = (1 - squares) / (n_classes - 1)
+    return softmax_preconditioner(features, share * weight.clamp_min_(_LEAST_WEIGHT), problem.ridge)
 
 
 def _evaluate(problem: SoftmaxProblem, features: Tensor, share: Tensor) -> Evaluate:
