@@ -61,6 +61,7 @@ def build_pool(
     source = Path(path)
     importer = importer_for(source)
     wanted = check_columns(source.name, columns)
+    check_names(source.name, wanted, [c.name for c in importer.inspect(source).columns])
 
     def read(log: ProblemLog) -> Iterator[SourceBatch]:
         return importer.batches(source, wanted, log)
@@ -78,7 +79,7 @@ def check_columns(file: str, columns: Sequence[Column]) -> tuple[Column, ...]:
         for c in columns
         if c.role not in COLUMN_ROLES
     ]
-    wanted = tuple(c for c in columns if c.role != "ignore")
+    wanted = tuple(_scalar_as_number(c) for c in columns if c.role != "ignore")
     names = [c.name for c in wanted]
     mistakes += [
         f"column {name!r} appears {names.count(name)} times"
@@ -93,6 +94,17 @@ def check_columns(file: str, columns: Sequence[Column]) -> tuple[Column, ...]:
     if mistakes:
         raise InputError("\n".join(f"{file}: {mistake}" for mistake in mistakes))
     return wanted
+
+
+def check_names(file: str, columns: Sequence[Column], there: Sequence[str]) -> None:
+    """Raise InputError for columns that the file does not have."""
+    mistakes = [
+        f"{file}: column {c.name!r} does not exist; {did_you_mean(c.name, there)}"
+        for c in columns
+        if c.name not in there
+    ]
+    if mistakes:
+        raise InputError("\n".join(mistakes))
 
 
 def write_pool(
@@ -280,6 +292,13 @@ def _cells(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
 
 def _silent(fraction: float, message: str) -> None:
     """The progress of someone who does not look."""
+
+
+def _scalar_as_number(column: Column) -> Column:
+    """A column of single numbers that is called features is numeric; only vectors are stored as a matrix."""
+    if column.role == "features" and not column.type.startswith("fixed_size_list"):
+        return replace(column, role="numeric")
+    return column
 
 
 def with_roles(columns: Sequence[Column], roles: Mapping[str, str]) -> tuple[Column, ...]:

@@ -163,8 +163,8 @@ def fit_features(
     folder.parent.mkdir(exist_ok=True)
     building = folder.with_name(f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.building")
     building.mkdir()
+    writer = MatrixWriter(building, fitted.d)
     try:
-        writer = MatrixWriter(building, fitted.d)
         for columns in column_chunks(pool, [n for p in fitted.parts for n in p.part.columns]):
             writer.append(fitted.apply(columns))
             report(0.3 + 0.68 * writer.n_rows / max(pool.n_items, 1), f"{writer.n_rows:,} items")
@@ -173,6 +173,7 @@ def fit_features(
         sync_tree(building)
         _replace(building, folder)
     except BaseException:
+        writer.close()
         shutil.rmtree(building, ignore_errors=True)
         raise
     pool.__dict__.pop("features", None)

@@ -54,7 +54,7 @@ class ImageTransform:
         self.side_ = TINY_SIDE if largest <= TINY_SIDE else SIDE
         self.channels_ = 1 if all(image.mode == "L" for image in first) else 3
         pixels = self._pixels(present)
-        if len(pixels) < 2:
+        if len(pixels) < 2 or not np.ptp(pixels, axis=0).any():
             self.mean_ = pixels.mean(axis=0) if len(pixels) else np.zeros(self._n_pixels, np.float32)
             self.components_ = np.zeros((self._n_pixels, 0), np.float32)
             return self
