@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from plumbline_backend.domain.errors import InputError
@@ -112,11 +112,28 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise DatabaseError(f"database {self.url}: {reason}") from error
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            if isinstance(error, DBAPIError) and is_integrity_error(error):
+                raise
+            raise DatabaseError(f"database {self.url}: {_reason(error)}") from error
+
+
+def is_integrity_error(error: DBAPIError) -> bool:
+    """Whether a constraint refused the rows (pg8000 calls some of these programming errors)."""
+    return isinstance(error, IntegrityError) or _postgres_details(error).get("C", "").startswith("23")
 
 
 def _may_retry(error: DBAPIError) -> bool:
+    return _postgres_details(error).get("C") in _RETRY_CODES
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, DBAPIError):
+        return str(error)
+    return _postgres_details(error).get("M") or str(error.orig)
+
+
+def _postgres_details(error: DBAPIError) -> dict[str, str]:
+    """Postgres's own fields: C is the code, M the message."""
     details = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return isinstance(details, dict) and details.get("C") in _RETRY_CODES
+    return details if isinstance(details, dict) else {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from plumbline_backend.domain.errors import ConflictError, InputError
 from plumbline_backend.domain.types import STATES, JudgeKind, Judgement, NewJudgement, Stratum
@@ -196,7 +196,7 @@ class _conflicts_named:  # noqa: N801 - a context manager
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if not isinstance(error, IntegrityError):
+        if not isinstance(error, DBAPIError):
             return
         reason = str(error.orig).lower()
         if "foreign key" in reason:
