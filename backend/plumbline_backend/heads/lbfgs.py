@@ -58,29 +58,33 @@ def minimise(
 ) -> Solution:
     """Minimise a convex function of a float64 tensor, cheap stages first, each from where the last ended.
 
-    A stage ends when the largest entry of the gradient is within its tolerance, or when rounding hides any
-    further descent; the search stops unconverged at `max_iterations` or when the last stage ends by rounding.
+    A stage ends when the largest entry of the gradient is within its tolerance, or when no step goes down even
+    along a fresh direction (the pairs forgotten, the preconditioner renewed): rounding hides it. The search
+    stops unconverged at `max_iterations` or when the last stage ends by rounding.
     Source: Nocedal and Wright 2006, algorithms 7.4 and 7.5.
     """
     pairs: Pairs = deque(maxlen=MEMORY)
     n_iterations = n_evaluations = 0
-    x = start
+    x, stuck = start, False
     for stage in stages:
-        point: Point | None = Point(x, *stage.evaluate(x))
+        point = Point(x, *stage.evaluate(x))
         n_evaluations += 1
-        while point is not None and n_iterations < max_iterations and _size(point) > stage.tolerance:
-            x = point.x
-            last = point
-            if n_iterations in REFRESH:
-                precondition = precondition_at(x)
-            point, n_trials = _line_search(stage, last, _direction(last.gradient, pairs, precondition))
+        while n_iterations < max_iterations and _size(point) > stage.tolerance:
+            if n_iterations in REFRESH or stuck:
+                precondition = precondition_at(point.x)
+            found, n_trials = _line_search(stage, point, _direction(point.gradient, pairs, precondition))
             n_evaluations += n_trials
             n_iterations += 1
-            if point is not None:
-                _remember(pairs, point.x - last.x, point.gradient - last.gradient)
-        ended = last if point is None else point
-        x = ended.x
-    return Solution(ended, n_iterations, n_evaluations, _size(ended) <= stages[-1].tolerance)
+            if found is None and stuck:
+                break
+            stuck = found is None
+            if found is None:
+                pairs.clear()
+            else:
+                _remember(pairs, found.x - point.x, found.gradient - point.gradient)
+                point = found
+        x, stuck = point.x, False
+    return Solution(point, n_iterations, n_evaluations, _size(point) <= stages[-1].tolerance)
 
 
 def _direction(gradient: Tensor, pairs: Pairs, precondition: Precondition) -> Tensor:

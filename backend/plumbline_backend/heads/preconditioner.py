@@ -70,8 +70,8 @@ def _diagonal(scaled: Tensor, ridge: Tensor) -> Solve:
 
 
 def _lifted(ridge: Tensor, diagonal: Tensor) -> Tensor:
-    """The ridge, with zeros replaced by a small share of the largest diagonal entry."""
-    return torch.where(ridge > 0, ridge, 1e-9 * float(diagonal.max()) or 1.0)
+    """The ridge, at least 1e-8 of the largest diagonal entry: Woodbury loses digits in that proportion."""
+    return ridge.clamp_min(1e-8 * float(diagonal.max()) or 1e-300)
 
 
 def _cholesky(gram: Tensor, ridge: Tensor) -> Tensor:
