@@ -84,7 +84,10 @@ def make_bundle(states: tuple[TransformState, ...], weight: np.ndarray, bias: np
         weight=weight,
         bias=bias,
         temperature=1.7,
-        metrics={"accuracy": Interval(0.857, 0.6, 0.96, 14), "ece": Interval(float("nan"), 0, 0, 0)},
+        metrics={
+            "accuracy": Interval(0.857, 0.6, 0.96, 14),
+            "expected calibration error": Interval(float("nan"), 0, 0, 0),
+        },
         provenance=provenance,
         per_class={"c0": {"precision": Interval(0.9, 0.6, 0.98, 10)}},
         reliability=(Reliability(0.8, Interval(0.75, 0.3, 0.95, 4)),),

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Interval, LabelClass
-from plumbline_backend.pool.features import FittedFeatures
 
 Array = NDArray[Any]
 
@@ -29,14 +28,6 @@ class TransformState:
     columns: tuple[str, ...]
     state: Mapping[str, Any]
     arrays: Mapping[str, Array]
-
-
-def transform_states(fitted: FittedFeatures) -> tuple[TransformState, ...]:
-    """The states of a pool's fitted features, in the order of the features."""
-    return tuple(
-        TransformState(each.part.transform, each.part.columns, *each.transform.to_state())
-        for each in fitted.parts
-    )
 
 
 class Reliability(NamedTuple):
@@ -77,7 +68,7 @@ class ClassifierBundle:
 
     transforms: in the order in which their features stand in the head's input; weight: (K, d); bias: (K,);
     classes: K of them, in the order of the rows of `weight`; temperature: logits are divided by it;
-    metrics: name to figure with interval (unknown: NaN value), measured on the random stream;
+    metrics: name, as it is shown, to figure with interval (unknown: NaN value), measured on the random stream;
     per_class: class id to its figures; reliability: the bins of the diagram.
     """
 

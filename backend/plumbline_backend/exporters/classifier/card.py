@@ -10,12 +10,6 @@ from typing import Any
 from plumbline_backend.domain.types import Interval
 from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
 
-METRIC_NAMES = {
-    "accuracy": "Accuracy",
-    "ece": "Expected calibration error",
-    "nll": "Negative log-likelihood (nats)",
-    "brier": "Brier score",
-}
 STRATA = {
     "stream": "uniform random stream (never trained on)",
     "model": "ranked by a model",
@@ -134,7 +128,7 @@ def _labels(bundle: ClassifierBundle) -> str:
 
 
 def _figures(bundle: ClassifierBundle) -> str:
-    rows = [[METRIC_NAMES.get(name, plain(name)), figure(value)] for name, value in bundle.metrics.items()]
+    rows = [[plain(name[:1].upper() + name[1:]), figure(value)] for name, value in bundle.metrics.items()]
     text = (
         "Measured only on the uniform random stream, which the head was never trained on. In brackets the 95 % "
         "interval and the number of items."

@@ -29,7 +29,9 @@ import onnxruntime
 
 ROWS_PER_BATCH = 256
 """Text counts are dense inside the model: 256 rows of 20,000 terms are 40 MB."""
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan", re.IGNORECASE)
+NUMBER = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE
+)
 ARRAY_ERRORS = (ValueError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile)
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 RUNNABLE = tuple("=+-@＝＋－＠\t\r\n")
@@ -37,6 +39,12 @@ RUNNABLE = tuple("=+-@＝＋－＠\t\r\n")
 
 class InputError(ValueError):
     """The input cannot be used; the message names file, row and column."""
+
+
+class Described(str):
+    """What was found, in words: shown without quotes."""
+
+    __repr__ = str.__str__
 
 
 class Prediction(NamedTuple):
@@ -158,7 +166,7 @@ def _vectors(values: Any, schema: Mapping[str, Any], place: Place) -> np.ndarray
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         rows = values.reshape(len(values), -1) if values.size else np.empty((0, width))
         if rows.shape[1] != width:
-            raise place.refuse(0, f"{rows.shape[1]} numbers", expected)
+            raise place.refuse(0, Described(f"{rows.shape[1]} numbers"), expected)
     else:
         rows = np.array(
             [_vector(v, i, width, expected, place) for i, v in enumerate(values)], dtype=np.float64
@@ -189,17 +197,21 @@ def _pictures(values: Any, schema: Mapping[str, Any], place: Place) -> np.ndarra
     shape = tuple(schema["shape"])
     if isinstance(values, np.ndarray) and values.dtype == np.uint8:
         if values.shape[1:] not in (shape, shape[:2] if shape[2] == 1 else shape):
-            raise place.refuse(0, f"an array of shape {values.shape[1:]}", f"uint8 of shape {shape}")
+            raise place.refuse(
+                0, Described(f"an array of shape {values.shape[1:]}"), f"uint8 of shape {shape}"
+            )
         return values.reshape(-1, *shape)
     if isinstance(values, np.ndarray) and values.dtype != object:
-        raise place.refuse(0, f"an array of {values.dtype}", f"uint8 of shape {shape}")
+        raise place.refuse(0, Described(f"an array of {values.dtype}"), f"uint8 of shape {shape}")
     return np.stack([_picture(v, i, shape, place) for i, v in enumerate(values)])
 
 
 def _picture(value: Any, index: int, shape: tuple[int, ...], place: Place) -> np.ndarray:
     """A picture file: upright, over white, 8 bits, resized; as it was done for training."""
     if isinstance(value, np.ndarray):
-        raise place.refuse(index, f"an array of {value.dtype} {value.shape}", f"uint8 of shape {shape}")
+        raise place.refuse(
+            index, Described(f"an array of {value.dtype} {value.shape}"), f"uint8 of shape {shape}"
+        )
     if not value:
         raise place.refuse(index, value, "a picture")
     try:
@@ -380,7 +392,7 @@ def _short(value: Any) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 the input was refused (nothing is written)."""
+    """Exit status: 0 done, 1 a file could not be read or written, 2 the input was refused; then OUT is untouched."""
     parser = argparse.ArgumentParser(description="Classify items with this folder's model.")
     parser.add_argument("input", type=Path, help=".csv, .tsv, .jsonl, .npz or .npy")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the CSV to write")
@@ -398,6 +410,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        return 1
     finally:
         unfinished.unlink(missing_ok=True)
     print(f"{n} rows classified: {options.out}", file=sys.stderr)
