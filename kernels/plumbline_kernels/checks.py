@@ -68,7 +68,7 @@ def target_problems(features: Tensor, weight: Tensor, targets: Any, sparse: bool
     if sparse:
         index, proba = targets
         if not isinstance(index, Tensor) or not isinstance(proba, Tensor):
-            return ["sparse targets hold something else than two tensors (index, probability)"]
+            return ["sparse targets hold something else than two tensors (classes, probability)"]
         found = []
         if index.dim() != 2 or index.shape != proba.shape or index.shape[0] != n or index.shape[1] == 0:
             found.append(

@@ -66,7 +66,7 @@ def cpu_row_losses(features: Tensor, head: Head, goal: Goal) -> RowLosses:
     work = _start(features, head, goal)
     n, k = features.shape[0], head.n_classes
     loss = features.new_empty(n, dtype=work.dtype)
-    lse = features.new_empty(n, dtype=work.dtype)
+    lse, rest = loss.new_empty(2, n)
     rows, classes = chunk_shape(n, k, head.weight)
     buffer = features.new_empty(rows * classes, dtype=work.dtype)
     for start, stop in _spans(n, rows):
@@ -74,8 +74,8 @@ def cpu_row_losses(features: Tensor, head: Head, goal: Goal) -> RowLosses:
         for low, high in _spans(k, classes):
             out = buffer[: (stop - start) * (high - low)].view(stop - start, high - low)
             part.add(work.logits(part.x, head.weight[low:high].to(work.dtype), low, out), low)
-        loss[start:stop], lse[start:stop] = part.finish()
-    return RowLosses(loss, lse)
+        loss[start:stop], lse[start:stop], rest[start:stop] = part.finish()
+    return RowLosses(loss, lse, rest)
 
 
 def cpu_gradients(
@@ -84,22 +84,23 @@ def cpu_gradients(
     goal: Goal,
     row_weight: Tensor,
     wanted: Wanted,
-    lse: Tensor | None = None,
+    known: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[RowLosses, Gradients]:
     """Row losses, and the gradients of sum(row_weight * loss), each in its input's type.
 
-    lse: the rows' logsumexp where it is known; then the losses may be left out, and are NaN.
+    known: the rows' logsumexp and its rest where they were computed before; then the losses may be left out,
+    and are NaN.
     """
     work = _start(features, head, goal)
     sums = _Sums(work, wanted)
     weights = row_weight.to(work.dtype)
     rows, classes = chunk_shape(features.shape[0], head.n_classes, head.weight)
     if classes < head.n_classes:
-        if lse is None:
+        if known is None:
             losses = cpu_row_losses(features, head, goal)
         else:
-            losses = RowLosses(torch.full_like(lse, torch.nan), lse)
-        _cut_both_ways(work, sums, weights, losses.logsumexp, rows, classes)
+            losses = RowLosses(torch.full_like(known[0], torch.nan), *known)
+        _cut_both_ways(work, sums, weights, losses, rows, classes)
     else:
         losses = _cut_rows(work, sums, weights, rows)
     return losses, sums.finish()
@@ -153,9 +154,12 @@ class _Merge:
         self.total += z.sub_(top[:, None]).exp_().sum(1)
         self.top = top
 
-    def finish(self) -> tuple[Tensor, Tensor]:
-        lse = self.top + self.total.log()
-        return loss_of(lse, self.expected, self.goal), lse
+    def finish(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, logsumexp and its rest."""
+        log_total = self.total.log()
+        lse = self.top + log_total
+        loss = loss_of(self.top - self.expected + log_total, lse, self.goal)
+        return loss, lse, self.top - lse + log_total
 
 
 def apply_margin(z: Tensor, goal: Goal, low: int, scale: float) -> None:
@@ -194,9 +198,8 @@ def target_entries(goal: Goal, low: int, z: Tensor) -> tuple[Tensor | None, Tens
     return torch.where(inside, index - low, 0), torch.where(inside, proba, 0.0)
 
 
-def loss_of(lse: Tensor, expected: Tensor, goal: Goal) -> Tensor:
-    """The rows' losses from their logsumexp and expected target logit; 0 for ignored rows."""
-    loss = lse - expected
+def loss_of(loss: Tensor, lse: Tensor, goal: Goal) -> Tensor:
+    """The rows' losses from logsumexp - expected target logit, and the logsumexp; 0 for ignored rows."""
     if goal.z_regularization:
         loss = loss + goal.z_regularization * lse.square()
     if goal.hard is not None:
@@ -210,7 +213,7 @@ def _cut_rows(work: _Work, sums: _Sums, weights: Tensor, rows: int) -> RowLosses
     """All classes of a chunk of rows at once: the logits become their own gradient in place."""
     n, k = work.features.shape[0], work.head.n_classes
     weight = work.head.weight.to(work.dtype)
-    loss, lse = weights.new_empty(n), weights.new_empty(n)
+    loss, lse, rest = weights.new_empty(3, n)
     buffer = weights.new_empty(min(rows, n), k)
     for start, stop in _spans(n, rows):
         goal, x = work.goal.rows(start, stop), work.x(start, stop)
@@ -219,16 +222,21 @@ def _cut_rows(work: _Work, sums: _Sums, weights: Tensor, rows: int) -> RowLosses
         expected = expected_logit(z, goal, 0, k)
         top = z.amax(1)
         total = z.sub_(top[:, None]).exp_().sum(1)
-        lse[start:stop] = top + total.log()
-        loss[start:stop] = loss_of(lse[start:stop], expected, goal)
+        log_total = total.log()
+        lse[start:stop] = top + log_total
+        rest[start:stop] = top - lse[start:stop] + log_total
+        loss[start:stop] = loss_of(top - expected + log_total, lse[start:stop], goal)
         share = weights[start:stop]
         turn_into_gradient(z, share / total, share, lse[start:stop], goal, 0, k)
         sums.add(z, x, weight, start, 0, goal)
-    return RowLosses(loss, lse)
+    return RowLosses(loss, lse, rest)
 
 
-def _cut_both_ways(work: _Work, sums: _Sums, weights: Tensor, lse: Tensor, rows: int, classes: int) -> None:
+def _cut_both_ways(
+    work: _Work, sums: _Sums, weights: Tensor, losses: RowLosses, rows: int, classes: int
+) -> None:
     """Classes outside, rows inside, with the logsumexp known: each slice of weight is read once."""
+    lse, shrink = losses.logsumexp, torch.exp(-losses.rest)
     n, k = work.features.shape[0], work.head.n_classes
     buffer = weights.new_empty(rows * classes)
     for low, high in _spans(k, classes):
@@ -240,7 +248,7 @@ def _cut_both_ways(work: _Work, sums: _Sums, weights: Tensor, lse: Tensor, rows:
             apply_margin(z, goal, low, work.scale)
             z.sub_(lse[start:stop, None]).exp_()
             share = weights[start:stop]
-            turn_into_gradient(z, share, share, lse[start:stop], goal, low, k)
+            turn_into_gradient(z, share * shrink[start:stop], share, lse[start:stop], goal, low, k)
             sums.add(z, x, weight, start, low, goal)
 
 

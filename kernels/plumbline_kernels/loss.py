@@ -38,7 +38,7 @@ def linear_cross_entropy(
     """`F.cross_entropy(scale * F.linear(features, weight) + bias + class_prior, targets)`, without the logits.
 
     features (N, D), weight (K, D): float64, float32, bfloat16 or float16, both of one type, any strides.
-    targets: (N,) int64 classes; or (N, K) probabilities; or `SparseTargets(index, probability)`.
+    targets: (N,) int64 classes; or (N, K) probabilities; or `SparseTargets(classes, probability)`.
     bias (K,). normalize: logits are scale * cosine; a vector shorter than 1e-12 has cosine 0 and gradient 0.
     scale: a number above 0 or a 0-dim tensor, which may require a gradient.
     margin >= 0: taken off the target's cosine before the scale (CosFace); needs normalize and hard targets.
@@ -101,7 +101,8 @@ def _reduced(arguments: tuple[Any, ...], row_weight: Tensor, reduction: str) -> 
     """Call the operator that suits the reduction and the gradients that are asked for."""
     inputs = arguments[:4]
     wanted = [value is not None and value.requires_grad and torch.is_grad_enabled() for value in inputs]
-    if reduction != "none" and any(wanted) and ops.gradients_with_loss(*arguments[:2], arguments[10], wanted):
+    features, weight, path = arguments[0], arguments[1], arguments[10]
+    if reduction != "none" and any(wanted) and ops.gradients_with_loss(features, weight, path, wanted):
         return ops.total_with_gradients(*arguments, row_weight, wanted)[0]
     rows = ops.row_losses(*arguments)[0] * row_weight
     return rows if reduction == "none" else rows.sum()

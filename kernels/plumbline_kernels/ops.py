@@ -53,22 +53,20 @@ def _row_losses(
     path: str,
     filter_gradients: bool,
     deterministic: bool,
-) -> tuple[Tensor, Tensor]:
-    """Loss and logsumexp of each row, both (N,) in the type of the computation.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss of each row, its logsumexp and what rounding took off that, (N,) in the type of the computation.
 
     filter_gradients and deterministic are kept for the backward pass.
     """
     del filter_gradients, deterministic
     head, goal = _problem(weight, bias, scale, prior, hard, index, proba, normalize, numbers)
     rows = paths.row_losses(features, head, goal, path)
-    return rows.loss, rows.logsumexp
+    return rows.loss, rows.logsumexp, rows.rest
 
 
-def _fake_row_losses(features: Tensor, *_rest: Any) -> tuple[Tensor, Tensor]:
-    dtype = compute_dtype(features.dtype)
-    return features.new_empty(features.shape[0], dtype=dtype), features.new_empty(
-        features.shape[0], dtype=dtype
-    )
+def _fake_row_losses(features: Tensor, *_rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    a, b, c = (features.new_empty(features.shape[0], dtype=compute_dtype(features.dtype)) for _ in range(3))
+    return a, b, c
 
 
 def _row_gradients(
@@ -87,12 +85,13 @@ def _row_gradients(
     deterministic: bool,
     row_weight: Tensor,
     lse: Tensor,
+    rest: Tensor,
     wanted: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of sum(row_weight * loss) by features, weight, bias and scale; empty where not wanted."""
     head, goal = _problem(weight, bias, scale, prior, hard, index, proba, normalize, numbers)
     choice = paths.GradientChoice(Wanted(*wanted), filter_gradients, deterministic)
-    grads = paths.gradients(features, head, goal, row_weight, lse, choice, path)
+    grads = paths.gradients(features, head, goal, row_weight, (lse, rest), choice, path)
     return _filled(grads, features)
 
 
@@ -157,19 +156,19 @@ def _fake_of(inputs: tuple[Tensor | None, ...], wanted: list[bool]) -> tuple[Ten
     return a, b, c, d
 
 
-def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:8], output[1])
+    ctx.save_for_backward(*inputs[:8], *output[1:])
     ctx.options = inputs[8:13]
-    ctx.mark_non_differentiable(output[1])
+    ctx.mark_non_differentiable(*output[1:])
 
 
-def _rows_backward(ctx: Any, by_loss: Tensor | None, _by_lse: Tensor | None) -> tuple[Any, ...]:
+def _rows_backward(ctx: Any, by_loss: Tensor | None, *_others: Tensor | None) -> tuple[Any, ...]:
     if by_loss is None:
         return (None,) * 13
-    *tensors, lse = ctx.saved_tensors
+    *tensors, lse, rest = ctx.saved_tensors
     wanted = [bool(ctx.needs_input_grad[place]) for place in range(4)]
-    grads = row_gradients(*tensors, *ctx.options, by_loss, lse, wanted)
+    grads = row_gradients(*tensors, *ctx.options, by_loss, lse, rest, wanted)
     return (*_kept(grads, wanted), *(None,) * 9)
 
 
@@ -205,8 +204,8 @@ def _kept(grads: tuple[Tensor, ...], wanted: list[bool]) -> tuple[Tensor | None,
     return tuple(grad if want else None for grad, want in zip(grads, wanted, strict=True))
 
 
-def _save_nothing(_ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    del inputs, output
+def _save_nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    del ctx, inputs, output
 
 
 def _scores(

@@ -59,16 +59,16 @@ def gradients(
     head: Head,
     goal: Goal,
     row_weight: Tensor,
-    lse: Tensor,
+    known: tuple[Tensor, Tensor],
     choice: GradientChoice,
     path: str,
 ) -> Gradients:
-    """The gradients of sum(row_weight * loss), with the logsumexp already known."""
+    """The gradients of sum(row_weight * loss), with the logsumexp and its rest already known."""
     if _is_triton(features, path):
         from plumbline_kernels.triton_path import triton_gradients
 
-        return triton_gradients(features, head, goal, row_weight, lse, *choice)
-    return cpu_gradients(features, head, goal, row_weight, choice.wanted, lse)[1]
+        return triton_gradients(features, head, goal, row_weight, known, *choice)
+    return cpu_gradients(features, head, goal, row_weight, choice.wanted, known)[1]
 
 
 def scores(features: Tensor, head: Head, top_m: int, path: str, out: dict[str, Tensor]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -14,12 +14,12 @@ TINY_NORM = 1e-12  # a vector shorter than this has no direction: its cosines an
 class SparseTargets(NamedTuple):
     """Soft targets that name only the classes with a probability.
 
-    index: (N, m) int64, classes; an entry equal to `ignore_index` is padding and must have probability 0,
+    classes: (N, m) int64; an entry equal to `ignore_index` is padding and must have probability 0,
     and a row of padding only is ignored. probability: (N, m) floating, >= 0, rows sum to 1. A class may be
     named twice: its probabilities add up.
     """
 
-    index: Tensor
+    classes: Tensor
     probability: Tensor
 
 
@@ -63,8 +63,10 @@ class Goal:
 
     def rows(self, start: int, stop: int) -> Goal:
         """The goal of rows start:stop."""
-        cut = [part if part is None else part[start:stop] for part in (self.hard, self.index, self.proba)]
-        return Goal(*cut, self.margin, self.label_smoothing, self.z_regularization)
+        hard, index, proba = (
+            part if part is None else part[start:stop] for part in (self.hard, self.index, self.proba)
+        )
+        return replace(self, hard=hard, index=index, proba=proba)
 
 
 class Wanted(NamedTuple):
@@ -86,10 +88,15 @@ class Gradients(NamedTuple):
 
 
 class RowLosses(NamedTuple):
-    """loss: (N,), unweighted, 0 for ignored rows. logsumexp: (N,), of all logits of the row."""
+    """loss: (N,), unweighted, 0 for ignored rows. logsumexp: (N,), of all logits of the row.
+
+    rest: (N,) what rounding took off the logsumexp. At a logit of 1e4 float32 steps by 1e-3; with
+    e^(z - logsumexp) * e^-rest the softmax is right nevertheless.
+    """
 
     loss: Tensor
     logsumexp: Tensor
+    rest: Tensor
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:

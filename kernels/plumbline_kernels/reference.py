@@ -45,7 +45,7 @@ def reference_row_losses(features: Tensor, head: Head, goal: Goal) -> RowLosses:
     smooth = goal.label_smoothing
     expected = (1 - smooth) * (target * logits).sum(1) + smooth * logits.mean(1)
     loss = lse - expected + goal.z_regularization * lse.square()
-    return RowLosses(torch.where(kept, loss, 0.0), lse)
+    return RowLosses(torch.where(kept, loss, 0.0), lse, torch.zeros_like(lse))
 
 
 def reference_scores(features: Tensor, head: Head, top_m: int) -> tuple[Tensor, ...]:

@@ -70,7 +70,7 @@ def score_classes(
         checks.refuse(found or checks.scale_value_problems(scale), CALL)
     if chosen == "reference":
         head = Head(weight, bias, scale, None, normalize)
-        *scores, values, index = reference_scores(features, head, top_m)
+        scores = ClassScores(*reference_scores(features, head, top_m))
     else:
-        *scores, values, index = ops.scores(features, weight, bias, scale, normalize, top_m, path)
-    return ClassScores(*scores, values, index) if top_m else ClassScores(*scores)
+        scores = ClassScores(*ops.scores(features, weight, bias, scale, normalize, top_m, path))
+    return scores if top_m else scores._replace(topm_values=None, topm_index=None)

@@ -31,19 +31,17 @@ class Tile:
     stages: int
 
 
+BLACKWELL = (10, 0)  # accumulators live in tensor memory there: 128 x 128 tiles spill on their way out
+
 # The first of a row is what is used where nothing was measured. Half: bfloat16 and float16; single: float32,
-# whose products run on the ordinary units (ieee), so that its tiles are smaller. Registers and spills of every
-# row are read by tests/kernels/test_kernels_compile.py: no row spills on sm_80 or sm_90.
-_HALF_WIDE = (
-    Tile(128, 128, 64, 8, 3),
-    Tile(128, 128, 32, 8, 4),
-    Tile(64, 128, 64, 4, 3),
-    Tile(128, 64, 64, 4, 3),
-)
-_SINGLE_WIDE = (Tile(64, 64, 32, 4, 2), Tile(64, 64, 16, 4, 3), Tile(32, 64, 32, 4, 2))
-_HALF_FLAT = (Tile(16, 128, 64, 4, 4), Tile(32, 128, 64, 4, 3), Tile(64, 128, 64, 4, 3))
-_SINGLE_FLAT = (Tile(16, 64, 32, 4, 2), Tile(32, 64, 32, 4, 2))
-_HALF_FEW = (Tile(64, 128, 64, 4, 3), Tile(64, 128, 32, 4, 4), Tile(128, 128, 64, 8, 3))
+# whose products run on the ordinary units (ieee), so that its tiles are smaller. Registers and spills of
+# every row are read by tests/kernels/test_kernels_compile.py.
+_HALF_WIDE = (Tile(128, 128, 64, 8, 3), Tile(128, 64, 64, 4, 3))
+_SINGLE_WIDE = (Tile(64, 64, 32, 4, 2), Tile(32, 64, 32, 4, 2))
+_BLACKWELL_WIDE = (Tile(64, 128, 64, 8, 3),)
+_HALF_FLAT = (Tile(16, 128, 64, 4, 4), Tile(32, 128, 64, 4, 3))
+_SINGLE_FLAT = (Tile(16, 64, 32, 4, 2),)
+_HALF_FEW = (Tile(64, 128, 64, 8, 3), Tile(32, 128, 64, 4, 3))
 _SINGLE_FEW = (Tile(32, 128, 32, 4, 2), Tile(16, 128, 32, 4, 2))
 
 TABLE: dict[tuple[str, str, str], tuple[Tile, ...]] = {
@@ -57,13 +55,13 @@ TABLE: dict[tuple[str, str, str], tuple[Tile, ...]] = {
     ("dlogits", "split", "single"): _SINGLE_FLAT,
     ("few", "few", "half"): _HALF_FEW,
     ("few", "few", "single"): _SINGLE_FEW,
-    ("scores", "few", "half"): _HALF_FEW,
+    ("scores", "few", "half"): (Tile(64, 128, 64, 8, 3), Tile(128, 128, 64, 8, 3)),
     ("scores", "few", "single"): _SINGLE_FEW,
-    ("scores", "many", "half"): _HALF_WIDE,
+    ("scores", "many", "half"): (Tile(128, 128, 64, 8, 3), Tile(64, 128, 64, 8, 3)),
     ("scores", "many", "single"): _SINGLE_WIDE,
     ("scores", "split", "half"): _HALF_FLAT,
     ("scores", "split", "single"): _SINGLE_FLAT,
-    ("top_m", "any", "half"): (Tile(32, 128, 64, 4, 3), Tile(16, 128, 64, 4, 3)),
+    ("top_m", "any", "half"): (Tile(32, 128, 64, 4, 3),),
     ("top_m", "any", "single"): (Tile(16, 64, 32, 4, 2),),
 }
 
@@ -101,6 +99,13 @@ def splits(n_rows: int, n_classes: int, tile: Tile, n_processors: int) -> tuple[
     return -(-class_blocks // per_part), per_part * tile.block_k
 
 
+def candidates(kernel: str, which: str, width: str, capability: tuple[int, int]) -> tuple[Tile, ...]:
+    """The tiles that may run a kernel in a regime on devices of this compute capability, the default first."""
+    if width == "half" and which == "many" and capability >= BLACKWELL:
+        return _BLACKWELL_WIDE
+    return TABLE[kernel, which, width]
+
+
 def chosen_tile(
     kernel: str, which: str, dtype: torch.dtype, device: torch.device, run: Callable[[Tile], object]
 ) -> Tile:
@@ -109,26 +114,27 @@ def chosen_tile(
     run: launches the kernel with a tile. Nothing is measured off a GPU, while a CUDA graph is captured, or
     with PLUMBLINE_AUTOTUNE=0: the table's first tile is used.
     """
-    candidates = TABLE[kernel, which, width_of(dtype)]
-    if device.type != "cuda" or os.environ.get("PLUMBLINE_AUTOTUNE") == "0":
-        return candidates[0]
-    if torch.cuda.is_current_stream_capturing():
-        return candidates[0]
+    if device.type != "cuda":
+        return TABLE[kernel, which, width_of(dtype)][0]
+    tiles = candidates(kernel, which, width_of(dtype), torch.cuda.get_device_capability(device))
+    idle = os.environ.get("PLUMBLINE_AUTOTUNE") == "0" or torch.cuda.is_current_stream_capturing()
+    if idle or len(tiles) == 1:
+        return tiles[0]
     key = f"{kernel} {which} {width_of(dtype)}"
-    return remembered_tile(cache_file(device), key, candidates, lambda tile: _time_ms(run, tile))
+    return remembered_tile(cache_file(device), key, tiles, lambda tile: _time_ms(run, tile))
 
 
 def remembered_tile(
-    file: Path, key: str, candidates: tuple[Tile, ...], measure: Callable[[Tile], float]
+    file: Path, key: str, choices: tuple[Tile, ...], measure: Callable[[Tile], float]
 ) -> Tile:
     """The candidate that the cache names, or the fastest by `measure`, which is then written to the cache."""
     place = f"{file} {key}"
     if place not in _remembered:
         known = _read(file)
-        saved = tuple(known.get(key, {}).get("tile", ()))
-        tile = next((candidate for candidate in candidates if astuple(candidate) == saved), None)
+        saved = known.get(key, {}).get("tile")
+        tile = next((candidate for candidate in choices if list(astuple(candidate)) == saved), None)
         if tile is None:
-            times = {candidate: measure(candidate) for candidate in candidates}
+            times = {candidate: measure(candidate) for candidate in choices}
             tile = min(times, key=lambda candidate: times[candidate])
             _write(file, known | {key: {"tile": list(astuple(tile)), **asdict(tile), "ms": times[tile]}})
         _remembered[place] = tile

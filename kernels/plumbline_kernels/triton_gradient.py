@@ -5,6 +5,9 @@ serves both products. For cosines the projections need sum_k g z by row and sum_
 bias's sums go out as partials per block (or by atomic adds when the caller does not ask for equal bits).
 """
 
+# Triton types these arguments itself: pointers, descriptors and blocks.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
 import triton
 import triton.language as tl
 
@@ -44,7 +47,7 @@ def store_sums(
 
 @triton.jit
 def dlogits_kernel(
-    x, w, offset, inverse_x, inverse_w, scale_at, target, proba, lse_in, row_weight, row_factor, col_factor,
+    x, w, offset, inverse_x, inverse_w, scale_at, target, proba, lse_in, rest_in, row_weight, row_factor, col_factor,
     out, row_dot, col_dot, col_sum, alive_out,
     N, K, first_col, columns, x_stride, x_inner, w_stride, w_inner,
     margin, smoothing, z_regularization, threshold,
@@ -68,14 +71,15 @@ def dlogits_kernel(
     if HAS_MARGIN:
         z -= scale * margin * q
     lse = tl.load(lse_in + rows, mask=rows < N, other=0.0)
-    g = unit_gradient(z, q, lse, cols, K, z_regularization, smoothing)
+    rest = tl.load(rest_in + rows, mask=rows < N, other=0.0)
+    g = unit_gradient(z, q, lse, rest, cols, K, z_regularization, smoothing)
     weight = tl.load(row_weight + rows, mask=rows < N, other=0.0)
     store_sums(
         g, z0, q, weight, rows, local_cols, N, columns, row_dot, col_dot, col_sum,
         ROW_DOT, COL_DOT, COL_SUM, ATOMIC, HAS_MARGIN,
     )  # fmt: skip
     if FILTER:
-        largest = tl.max(tl.max(tl.where((rows < N)[:, None], tl.abs(g), 0.0), axis=1), axis=0)
+        largest = tl.max(tl.where((rows < N)[:, None], tl.abs(g), 0.0))
         tl.store(alive_out + block_row * tl.num_programs(1) + block_col, (largest >= threshold).to(tl.int32))
     left = tl.load(row_factor + rows, mask=rows < N, other=0.0)
     right = tl.load(col_factor + cols, mask=cols < K, other=0.0)
@@ -87,7 +91,7 @@ def dlogits_kernel(
 @triton.jit
 def few_classes_kernel(
     x, w, offset, inverse_x, inverse_w, scale_at, target, proba, kept, row_weight, row_factor, col_factor,
-    loss_out, lse_out, out, row_dot, col_dot, col_sum,
+    loss_out, lse_out, rest_out, out, row_dot, col_dot, col_sum,
     N, K, x_stride, x_inner, w_stride, w_inner, margin, smoothing, z_regularization,
     D: tl.constexpr, M: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
     COSINE: tl.constexpr, HAS_OFFSET: tl.constexpr, HAS_MARGIN: tl.constexpr, TARGET: tl.constexpr,
@@ -107,15 +111,18 @@ def few_classes_kernel(
     if HAS_MARGIN:
         z -= scale * margin * q
     top = tl.max(z, axis=1)
-    lse = top + tl.log(tl.sum(tl.exp(z - top[:, None]), axis=1))
+    log_total = tl.log(tl.sum(tl.exp(z - top[:, None]), axis=1))
+    lse = top + log_total
+    rest = top - lse + log_total
     finite = tl.where((cols < K)[None, :], z, 0.0)
     expected = tl.sum(((1.0 - smoothing) * q + smoothing / K) * finite, axis=1)
     keep = tl.load(kept + rows, mask=rows < N, other=0)
-    loss = tl.where(keep != 0, lse - expected + z_regularization * lse * lse, 0.0)
+    loss = tl.where(keep != 0, top - expected + log_total + z_regularization * lse * lse, 0.0)
     tl.store(lse_out + rows, lse, mask=rows < N)
+    tl.store(rest_out + rows, rest, mask=rows < N)
     tl.store(loss_out + rows, loss, mask=rows < N)
     if GRADIENT:
-        g = unit_gradient(z, q, lse, cols, K, z_regularization, smoothing)
+        g = unit_gradient(z, q, lse, rest, cols, K, z_regularization, smoothing)
         weight = tl.load(row_weight + rows, mask=rows < N, other=0.0)
         store_sums(
             g, z0, q, weight, rows, cols, N, K, row_dot, col_dot, col_sum,

@@ -57,12 +57,15 @@ class Launch:
         a, b, c = (self.nothing if part is None else part for part in parts)
         return a, b, c, self.scale
 
-    def strides(self) -> tuple[int, int, int, int]:
+    def strides(self) -> tuple[int, ...]:
+        """Row and inner stride of x, then of w."""
         return (*self.x.stride(), *self.w.stride())
 
     def uses_tma(self) -> bool:
-        """Hopper and later, both matrices with whole 16-byte rows."""
-        if self.device.type != "cuda" or torch.cuda.get_device_capability(self.device) < (9, 0):
+        """Hopper and later, two-byte types (float32 tiles spill with it), both matrices with 16-byte rows."""
+        if self.device.type != "cuda" or self.x.element_size() != 2:
+            return False
+        if torch.cuda.get_device_capability(self.device) < (9, 0):
             return False
         return all(tma_layout(matrix) for matrix in (self.x, self.w))
 

@@ -36,7 +36,7 @@ def triton_row_losses(features: Tensor, head: Head, goal: Goal) -> RowLosses:
     launch = prepare(features, head)
     target = prepare_target(goal, n, launch)
     if n == 0:
-        return RowLosses(launch.nothing[:0], launch.nothing[:0].clone())
+        return RowLosses(*torch.empty(3, 0, device=launch.device))
     if k <= FEW_CLASSES:
         return _few(launch, target, goal, None, Wanted(False, False, False, False), True)[0]
     which = regime(n, k, launch.processors)
@@ -59,13 +59,13 @@ def triton_gradients(
     head: Head,
     goal: Goal,
     row_weight: Tensor,
-    lse: Tensor,
+    known: tuple[Tensor, Tensor],
     wanted: Wanted,
     filtered: bool,
     deterministic: bool,
 ) -> Gradients:
-    """The gradients of sum(row_weight * loss), logits recomputed from the known logsumexp."""
-    return _accumulate(features, head, goal, row_weight, lse, wanted, filtered, deterministic)[1]
+    """The gradients of sum(row_weight * loss), logits recomputed; known: the logsumexp and its rest."""
+    return _accumulate(features, head, goal, row_weight, known, wanted, filtered, deterministic)[1]
 
 
 def _stats(launch: Launch, target: Target, goal: Goal, tile: Tile) -> RowLosses:
@@ -79,12 +79,12 @@ def _stats(launch: Launch, target: Target, goal: Goal, tile: Tile) -> RowLosses:
         **target.constants(), **launch.constants(tile),
     )  # fmt: skip
     named = _target_logits(launch, target, goal)
-    loss, lse = torch.empty(2, n, dtype=torch.float32, device=launch.device)
+    losses = torch.empty(3, n, dtype=torch.float32, device=launch.device)
     combine_kernel[(-(-n // 128),)](
-        *partials, named, target.kept, loss, lse, n, parts, goal.label_smoothing, goal.z_regularization,
+        *partials, named, target.kept, *losses, n, parts, goal.label_smoothing, goal.z_regularization,
         BLOCK=128, DENSE_TARGET=target.kind == DENSE.value,
     )  # fmt: skip
-    return RowLosses(loss, lse)
+    return RowLosses(*losses)
 
 
 def _target_logits(launch: Launch, target: Target, goal: Goal) -> Tensor:
@@ -142,7 +142,7 @@ def _accumulate(
     head: Head,
     goal: Goal,
     row_weight: Tensor,
-    lse: Tensor | None,
+    known: tuple[Tensor, Tensor] | None,
     wanted: Wanted,
     filtered: bool,
     deterministic: bool,
@@ -150,7 +150,7 @@ def _accumulate(
     """Classes outside, rows inside: each slice of the weight gradient is finished before the next begins."""
     launch = prepare(features, head)
     n, k = features.shape[0], head.n_classes
-    losses = torch.zeros(2, n, device=launch.device)
+    losses = torch.zeros(3, n, device=launch.device)
     totals = _Totals(launch, wanted)
     if n == 0:
         return RowLosses(*losses), _finish(launch, head, goal, totals, wanted, None)
@@ -167,10 +167,12 @@ def _accumulate(
             target = prepare_target(part_goal, span.stop - start, part)
             if k <= FEW_CLASSES:
                 rows_out, chunk = _few(part, target, part_goal, part_factors, wanted, deterministic)
-                losses[0, span], losses[1, span] = rows_out
-            elif lse is not None:
+                losses[:, span] = torch.stack(rows_out)
+            elif known is not None:
                 options = (low, high, wanted, filtered, deterministic)
-                chunk = _dlogits(part, target, part_goal, part_factors, lse[span], *options)
+                chunk = _dlogits(
+                    part, target, part_goal, part_factors, (known[0][span], known[1][span]), *options
+                )
             else:
                 raise ValueError("the logsumexp must be known for this many classes")
             if chunk is not None:
@@ -213,20 +215,20 @@ def _few(
     def run(tile: Tile) -> tuple[RowLosses, Chunk | None]:
         tile = Tile(tile.block_m, max(16, 1 << (k - 1).bit_length()), tile.block_d, tile.warps, tile.stages)
         blocks = (-(-n // tile.block_m), 1)
-        loss, lse = torch.empty(2, n, dtype=torch.float32, device=launch.device)
+        losses = torch.empty(3, n, dtype=torch.float32, device=launch.device)
         some = factors is not None
         dlogits = torch.empty(n, k, dtype=launch.x.dtype, device=launch.device) if some else launch.nothing
         sums = _sums(launch, wanted, n, k, blocks, deterministic) if some else (None, None, None)
         held = factors or _Factors(*(launch.nothing,) * 4)
         few_classes_kernel[(blocks[0],)](
             *launch.matrices(tile), *launch.vectors(), target.classes, target.proba, target.kept,
-            held.row_weight, held.row, held.col, loss, lse, dlogits,
+            held.row_weight, held.row, held.col, *losses, dlogits,
             *(launch.nothing if part is None else part for part in sums),
             n, k, *launch.strides(), goal.margin, goal.label_smoothing, goal.z_regularization,
             HAS_MARGIN=goal.margin > 0, GRADIENT=some, **_flags(sums, deterministic),
             **target.constants(), **launch.constants(tile),
         )  # fmt: skip
-        return RowLosses(loss, lse), Chunk(dlogits, *sums, None, tile) if some else None
+        return RowLosses(*losses), Chunk(dlogits, *sums, None, tile) if some else None
 
     return run(chosen_tile("few", "few", launch.x.dtype, launch.device, run))
 
@@ -236,7 +238,7 @@ def _dlogits(
     target: Target,
     goal: Goal,
     factors: _Factors,
-    lse: Tensor,
+    known: tuple[Tensor, Tensor],
     low: int,
     high: int,
     wanted: Wanted,
@@ -251,7 +253,7 @@ def _dlogits(
         sums = _sums(launch, wanted, n, columns, blocks, deterministic)
         alive = torch.empty(blocks, dtype=torch.int32, device=launch.device) if filtered else None
         dlogits_kernel[blocks](
-            *launch.matrices(tile), *launch.vectors(), target.classes, target.proba, lse,
+            *launch.matrices(tile), *launch.vectors(), target.classes, target.proba, *known,
             factors.row_weight, factors.row, factors.col, out,
             *(launch.nothing if part is None else part for part in (*sums, alive)),
             n, k, low, columns, *launch.strides(),
@@ -309,7 +311,7 @@ def add_product(
         if out.device.type == "cuda" and dlogits.dtype != torch.float32:
             out += torch.mm(left, other, out_dtype=torch.float32)
         else:
-            out.addmm_(left.float(), other.float())
+            out.addmm_(left.to(out.dtype), other.to(out.dtype))
         return
     block_m, block_k = (tile.block_k, tile.block_m) if transposed else (tile.block_m, tile.block_k)
     strides = (dlogits.stride(1), dlogits.stride(0)) if transposed else dlogits.stride()

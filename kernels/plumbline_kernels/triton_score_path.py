@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -62,7 +64,7 @@ def _top_m(launch: Launch, top_m: int, out: dict[str, Tensor]) -> None:
     for start in range(0, launch.x.shape[0], rows):
         span = slice(start, min(start + rows, launch.x.shape[0]))
         part = launch.rows(span)
-        tile = chosen_tile("top_m", "any", part.x.dtype, part.device, lambda tile, part=part: run(tile, part))
+        tile = chosen_tile("top_m", "any", part.x.dtype, part.device, partial(run, part=part))
         values, index = _merged(*run(tile, part), top_m)
         out["topm_values"][span] = torch.exp(values - out["logsumexp"][span, None])
         out["topm_index"][span] = index

@@ -4,6 +4,9 @@ Every split writes its own partial result and `combine_kernel` merges them in a 
 atomics, the same bits every time.
 """
 
+# Triton types these arguments itself: pointers, descriptors and blocks.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
 import triton
 import triton.language as tl
 
@@ -37,11 +40,12 @@ def stats_kernel(
         z = add_offset(z, offset, cols, K, HAS_OFFSET)
         if HAS_MARGIN:
             z -= scale * margin * target_tile(target, proba, rows, cols, N, K, M, BLOCK_M, BLOCK_K, HARD)
+        finite = tl.where((cols < K)[None, :], z, 0.0)
         if SMOOTH:
-            expected += tl.sum(tl.where((cols < K)[None, :], z, 0.0), axis=1) * (smoothing / K)
+            expected += tl.sum(finite, axis=1) * (smoothing / K)
         if TARGET == DENSE:
             q = target_tile(target, proba, rows, cols, N, K, M, BLOCK_M, BLOCK_K, DENSE)
-            expected += (1.0 - smoothing) * tl.sum(tl.where((cols < K)[None, :], q * z, 0.0), axis=1)
+            expected += (1.0 - smoothing) * tl.sum(q * finite, axis=1)
         new_top = tl.maximum(top, tl.max(z, axis=1))
         total = total * tl.exp(top - new_top) + tl.sum(tl.exp(z - new_top[:, None]), axis=1)
         top = new_top
@@ -53,7 +57,7 @@ def stats_kernel(
 
 @triton.jit
 def combine_kernel(
-    top_in, sum_in, mean_in, target_logit, kept, loss_out, lse_out, N, splits, smoothing, z_regularization,
+    top_in, sum_in, mean_in, target_logit, kept, loss_out, lse_out, rest_out, N, splits, smoothing, z_regularization,
     BLOCK: tl.constexpr, DENSE_TARGET: tl.constexpr,
 ):  # fmt: skip
     """Merge the splits' partials into each row's logsumexp and loss; 0 for rows that are not kept."""
@@ -72,10 +76,12 @@ def combine_kernel(
         expected += tl.load(mean_in + place, mask=inside, other=0.0)
     if not DENSE_TARGET:
         expected += (1.0 - smoothing) * tl.load(target_logit + rows, mask=inside, other=0.0)
-    lse = top + tl.log(total)
-    loss = lse - expected + z_regularization * lse * lse
+    log_total = tl.log(total)
+    lse = top + log_total
+    loss = top - expected + log_total + z_regularization * lse * lse
     keep = tl.load(kept + rows, mask=inside, other=0)
     tl.store(lse_out + rows, lse, mask=inside)
+    tl.store(rest_out + rows, top - lse + log_total, mask=inside)
     tl.store(loss_out + rows, tl.where(keep != 0, loss, 0.0), mask=inside)
 
 

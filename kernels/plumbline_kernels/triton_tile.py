@@ -4,6 +4,9 @@ Logits live in registers only. Products are summed in float32; under the interpr
 products wrongly, the factors are widened first (UPCAST).
 """
 
+# Triton types these arguments itself: pointers, descriptors and blocks.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
 import triton
 import triton.language as tl
 
@@ -88,10 +91,13 @@ def add_offset(z, offset, cols, K, HAS_OFFSET: tl.constexpr):
 
 
 @triton.jit
-def unit_gradient(z, q, lse, cols, K, z_regularization, smoothing):
-    """The gradient of a row's unweighted loss by its logits; 0 where there is no class."""
+def unit_gradient(z, q, lse, rest, cols, K, z_regularization, smoothing):
+    """The gradient of a row's unweighted loss by its logits; 0 where there is no class.
+
+    rest: what rounding took off the logsumexp.
+    """
     p = tl.exp(z - lse[:, None])
-    g = p * (1.0 + 2.0 * z_regularization * lse)[:, None] - (1.0 - smoothing) * q
+    g = p * (tl.exp(-rest) * (1.0 + 2.0 * z_regularization * lse))[:, None] - (1.0 - smoothing) * q
     return tl.where((cols < K)[None, :], g - smoothing / K, 0.0)
 
 
