@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from plumbline_app.theme import Tokens, bokeh_theme, css_variables, tokens
 
 GROUNDS = ("page", "surface", "raised")

@@ -26,6 +26,7 @@ export class LabelCard {
     this.current = null;
     this.reopened = null;
     this.ready = false;
+    this.exhausted = false;
     this.#build();
     this.#setQuestion(question);
     this.stop = listen(this.root, (key) => this.#key(key));
@@ -65,7 +66,7 @@ export class LabelCard {
 
   async #open(person) {
     const holder = await tabHolder(this.slug);
-    this.outbox = new Outbox(this.api, `plumbline:${this.slug}:${person}:outbox`, holder, (result) => this.#synced(result), (n, problem) => {
+    this.outbox = new Outbox(this.api, `plumbline:${this.slug}:${person}:outbox`, holder, (result, want) => this.#synced(result, want), (n, problem) => {
       this.side.setSaved(n, problem);
       this.history.setRetrying(Boolean(problem));
     });
@@ -73,7 +74,7 @@ export class LabelCard {
     this.#poll();
   }
 
-  #synced(result) {
+  #synced(result, want) {
     for (const ack of result.acks) {
       this.history.acknowledge(ack);
       if (!ack.ok) this.#say(`Not saved: ${ack.reason}`);
@@ -84,19 +85,21 @@ export class LabelCard {
     if (result.history) this.history.setSaved(result.history, new Set(this.outbox.operations.map((each) => each.uuid)));
     this.side.setStatus(result.status);
     this.opinion.disabled = !result.status.model;
-    this.#take(result.asks);
+    const fresh = this.#take(result.asks);
+    if (want) this.exhausted = fresh === 0 && this.outbox.operations.length === 0;
     this.ready = true;
-    if (result.status.question_version !== this.question.version) this.outbox.open();
+    if (result.status.question_version > this.question.version) this.outbox.open();
     if (!this.current) this.#next();
   }
 
-  // Put items behind those that are ready, unless they are there already or have just been answered.
+  // Put items behind those that are ready, unless they are there already or have just been answered. Says how many.
   #take(asks) {
     const known = new Set([...this.queue, this.current, this.reopened?.waiting].filter(Boolean).map((item) => item.item));
     for (const operation of this.outbox.operations) known.add(operation.item);
     const fresh = asks.filter((ask) => !known.has(ask.item));
     this.queue.push(...fresh);
     this.item.prepare(fresh);
+    return fresh.length;
   }
 
   #poll() {
@@ -117,11 +120,6 @@ export class LabelCard {
     const none = !question.classes.some((each) => !each.merged_into);
     this.root.classList.toggle("no-classes", none);
     if (none) this.#showFirstClasses();
-    else if (this.firstClasses) {
-      this.firstClasses = null;
-      if (this.current) this.#show(this.current);
-      else if (this.ready) this.#next();
-    }
   }
 
   #next() {
@@ -131,6 +129,7 @@ export class LabelCard {
 
   #show(item) {
     this.current = item;
+    this.stage.dataset.item = item === null ? "" : String(item.item);
     this.answers.hideOpinion();
     this.answers.mark(this.reopened?.entry.class_id);
     this.history.select(this.reopened ? item.item : null);
@@ -268,17 +267,26 @@ export class LabelCard {
     };
     const editor = new ClassEditor(this.api, this.question, done);
     this.firstClasses = editor;
-    const begin = el("button", { type: "button", class: "strong begin", text: "Start labelling", disabled: true, onclick: () => this.#setQuestion(this.question) });
+    const begin = el("button", { type: "button", class: "strong begin", text: "Start labelling", disabled: true, onclick: () => this.#begin() });
     this.item.clear(el("div", { class: "first-classes" }, el("h2", { text: "Which answers are possible?" }), el("p", { class: "quiet", text: "Name the classes. They can be renamed, merged, reordered and added to at any time; answers are carried along." }), editor.root, begin));
     this.why.textContent = "";
   }
 
+  // From the first classes to the first item.
+  #begin() {
+    this.firstClasses = null;
+    this.#setQuestion(this.question);
+    if (this.current) this.#show(this.current);
+    else if (this.ready) this.#next();
+  }
+
   #showNothing() {
+    this.why.textContent = "";
+    if (!this.exhausted) return this.item.clear(el("p", { class: "quiet", text: "The next items are on their way …" }));
     const { n_items: n, n_answered: answered } = this.side.status ?? { n_items: 0, n_answered: 0 };
     const left = n - answered;
     const page = (name) => `/p/${encodeURIComponent(this.slug)}/${name}`;
     const text = left > 0 ? `${left} items have no answer: you skipped them or were unsure, or they are promised to another person or tab just now.` : "Every item has an answer.";
-    this.why.textContent = "";
     this.item.clear(
       el("h2", { text: left > 0 ? "Nothing is left to ask you" : "All done" }),
       el("p", { class: "quiet", text }),

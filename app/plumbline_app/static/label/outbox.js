@@ -8,7 +8,7 @@ const BATCH = 50;
 const RETRY_MS = [300, 600, 1200, 2500, 5000];
 
 export class Outbox {
-  // onSynced(result) takes acks, asks and status; onState(n, problem) tells how many are unsaved, and why.
+  // onSynced(result, want) takes acks, asks and status; onState(n, problem) tells how many are unsaved, and why.
   constructor(api, key, holder, onSynced, onState) {
     this.api = api;
     this.key = key;
@@ -60,7 +60,7 @@ export class Outbox {
       this.#keep();
       this.busy = false;
       this.onState(this.operations.length, "");
-      this.onSynced(result);
+      this.onSynced(result, want);
       if (this.operations.length || this.again) this.flush();
     } catch (error) {
       this.busy = false;
