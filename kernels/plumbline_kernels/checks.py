@@ -1,6 +1,6 @@
 """Refusals: everything wrong with a call, gathered into one ValueError that shows the numbers.
 
-Shapes, types, devices and ranges of plain numbers are checked by `loss_problems` and `score_problems`,
+Shapes, types, devices and ranges of plain numbers are checked by the functions up to `constant_problems`,
 without reading a tensor. What is inside the tensors is checked by `value_problems`, once per call, before
 any kernel starts; on a GPU that waits for the device, and `check_values=False` leaves it out.
 
@@ -29,8 +29,8 @@ def refuse(problems: Iterable[str], call: str) -> None:
         raise ValueError(f"{call}: " + "; ".join(found))
 
 
-def head_problems(features: Any, weight: Any, bias: Any, scale: Any) -> list[str]:
-    """What is wrong with the matrices that make the logits, judged without reading them."""
+def matrix_problems(features: Any, weight: Any) -> list[str]:
+    """Whether features and weight are matrices at all; nothing else can be judged before."""
     found = []
     for name, value in (("features", features), ("weight", weight)):
         if not isinstance(value, Tensor):
@@ -39,8 +39,12 @@ def head_problems(features: Any, weight: Any, bias: Any, scale: Any) -> list[str
             found.append(f"{name} is {_dtype(value)}, expected float64, float32, bfloat16 or float16")
         elif value.dim() != 2:
             found.append(f"{name} has shape {_shape(value)}, expected two dimensions")
-    if found:
-        return found
+    return found
+
+
+def head_problems(features: Tensor, weight: Tensor, bias: Any, scale: Any) -> list[str]:
+    """What is wrong with what makes the logits, judged without reading it."""
+    found = []
     if features.shape[1] != weight.shape[1]:
         found.append(
             f"features {_shape(features)} and weight {_shape(weight)} differ in their second size, "

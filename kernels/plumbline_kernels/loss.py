@@ -60,8 +60,9 @@ def linear_cross_entropy(
     Raises ValueError with every mistake and its numbers before anything is computed.
     """
     sparse = isinstance(targets, tuple)
-    found = checks.head_problems(features, weight, bias, scale)
+    found = checks.matrix_problems(features, weight)
     if not found:
+        found += checks.head_problems(features, weight, bias, scale)
         found += checks.target_problems(features, weight, targets, sparse)
         found += checks.constant_problems(features, weight, class_prior, sample_weight)
         hard = not sparse and isinstance(targets, Tensor) and not targets.is_floating_point()

@@ -53,10 +53,12 @@ def score_classes(
     classes as well. check_values=False leaves out the look for NaN and infinities. No gradients.
     Raises ValueError with every mistake and its numbers before anything is computed.
     """
-    found = checks.head_problems(features, weight, bias, scale)
-    if not found and (not isinstance(top_m, int) or not 0 <= top_m <= min(MAX_TOP_M, weight.shape[0])):
+    found = checks.matrix_problems(features, weight)
+    if not found:
+        found += checks.head_problems(features, weight, bias, scale)
         limit = min(MAX_TOP_M, weight.shape[0])
-        found.append(f"top_m is {top_m!r}, expected 0 to {limit} (of {weight.shape[0]} classes)")
+        if not isinstance(top_m, int) or not 0 <= top_m <= limit:
+            found.append(f"top_m is {top_m!r}, expected 0 to {limit} (of {weight.shape[0]} classes)")
     checks.refuse(found, CALL)
     kind = features.device.type
     if torch.is_autocast_enabled(kind) and features.dtype != torch.float64:
