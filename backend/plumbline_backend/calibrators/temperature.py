@@ -13,8 +13,8 @@ from scipy.special import softmax
 from plumbline_backend.domain.errors import InputError
 
 MIN_ITEMS = 20
-"""Below this the temperature stays 1: on the digits head (C = 1) a temperature from 10 items made held-out
-NLL worse than no calibration in 4 of 10 draws, from 20 in 1 of 10."""
+"""Below this the temperature stays 1. Measured on heads for digits that hardly need one (50 labels, 100 draws): a
+temperature from 10 items raised the NLL of the others by 0.05 on average, from 20 by 0.012, from 40 lowered it."""
 LOW, HIGH = 0.05, 20.0
 
 
@@ -22,8 +22,8 @@ class Temperature:
     """Divides logits by `temperature_`, which never changes the predicted class.
 
     The fit minimises the summed negative log-likelihood plus (log T)^2 / 2, a standard normal prior on
-    log T: worth less than one item, it keeps T away from 0 when every answer happens to be right, and moves
-    T by less than 1e-3 from a few hundred items on. Source: Guo et al. 2017.
+    log T: it keeps T away from 0 when every answer happens to be right, and moves T by less than 0.01 from a
+    thousand items on. Source: Guo et al. 2017.
 
     Learned: `temperature_` in [0.05, 20]; `n_` items; `note_` says in words when it was left at 1.
     """

@@ -17,8 +17,8 @@ from plumbline_kernels import linear_cross_entropy
 
 _CHUNK = 16_384
 _FLOAT32_FLOOR = 5e-6
-"""Gradients are computed in float32 down to this size and in float64 below it. Their rounding error there was
-at most 4e-8 on digits, breast_cancer and 10,000 x 384 embeddings; float32 takes 0.6 of the time."""
+"""Gradients are computed in float32 down to this size and in float64 below it. Their rounding error at the solution
+was at most 8e-9 on digits, breast_cancer and 384 columns of embeddings; float32 takes 0.6 of the time."""
 _LEAST_WEIGHT = 1e-5
 """An item that the head is sure of still counts this much in the preconditioner, which keeps it definite."""
 _LARGEST = 1e150
