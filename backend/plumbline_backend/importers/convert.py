@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from plumbline_backend.domain.types import Column, ColumnRole
+from plumbline_backend.domain.types import Column
 
 MAX_KEY_LENGTH = 512
 """Characters in an id: it is shown, put in URLs and indexed by the database (Postgres's limit is 2704 bytes)."""
 
 EXACT_INTEGER = 2**53
 """Above it a 64-bit float no longer holds every integer."""
+
+EXACTLY = "a number that a 64-bit float holds exactly; as category or id every digit is kept"
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -44,44 +46,34 @@ class Converted(NamedTuple):
 def convert(array: pa.Array, column: Column) -> Converted:
     """The column as its role stores it.
 
-    id, label, category, text: string; numeric: int64 or float64 with NaN as null; image: binary;
-    features: fixed-size list of float32 with NaN where a number is missing; metadata: a plain type.
+    id, label, category, text, metadata: string; numeric: int64 or float64 with NaN as null; image: binary;
+    features: fixed-size list of float32 with NaN where a number is missing.
     """
     plain = decode_dictionary(array)
     if column.role == "id":
         return _keys(to_text(plain))
     if column.role in ("label", "category"):
         return _without_nul(_empty_as_null(to_text(plain)))
-    if column.role == "text":
-        return to_text(plain)
     if column.role == "numeric":
-        return to_numbers(plain)
+        return _as_stored(to_numbers(plain), stored_type(column))
     if column.role == "features":
         return to_vectors(plain, _width(column.type))
     if column.role == "image":
         return _to_bytes(plain)
-    return to_plain(plain)
+    return to_text(plain)
 
 
 def stored_type(column: Column) -> pa.DataType:
     """The Arrow type that `convert` gives for a column, known before the first row is read."""
-    role: ColumnRole = column.role
-    if role in ("id", "label", "category", "text"):
-        return pa.string()
-    if role == "image":
+    if column.role == "image":
         return pa.binary()
-    if role == "features":
+    if column.role == "features":
         return pa.list_(pa.float32(), _width(column.type))
-    if role == "numeric":
+    if column.role == "numeric":
         return pa.int64() if column.type in _INTEGER_TYPES else pa.float64()
-    return _PLAIN_TYPES.get(column.type, pa.string())
+    return pa.string()
 
 
-_PLAIN_TYPES: dict[str, pa.DataType] = {
-    "int64": pa.int64(),
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-}
 _INTEGER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 
 
@@ -102,17 +94,6 @@ def to_text(array: pa.Array) -> Converted:
         cells = [None if cell is None else json_text(cell) for cell in array.to_pylist()]
         return Converted(pa.array(cells, pa.string()), {})
     return Converted(pc.cast(array, pa.string()), {})
-
-
-def to_plain(array: pa.Array) -> Converted:
-    """Integers, floats and booleans as they are, everything else as text."""
-    if pa.types.is_boolean(array.type):
-        return Converted(array, {})
-    if pa.types.is_signed_integer(array.type) or str(array.type) in _INTEGER_TYPES:
-        return Converted(pc.cast(array, pa.int64()), {})
-    if pa.types.is_floating(array.type):
-        return Converted(pc.cast(array, pa.float64()), {})
-    return to_text(array)
 
 
 def to_numbers(array: pa.Array) -> Converted:
@@ -219,6 +200,18 @@ def _to_bytes(array: pa.Array) -> Converted:
     return Converted(pa.nulls(len(cells), pa.binary()), bad)
 
 
+def _as_stored(numbers: Converted, kind: pa.DataType) -> Converted:
+    """Numbers in the stored type; integers that a float would round are misfits."""
+    if numbers.array.type == kind:
+        return numbers
+    bad = dict(numbers.bad)
+    if pa.types.is_integer(numbers.array.type):
+        values = np.asarray(pc.fill_null(numbers.array, 0))
+        for i in np.flatnonzero(np.abs(values) > EXACT_INTEGER):
+            bad[int(i)] = Misfit(EXACTLY, str(values[i]))
+    return Converted(pc.cast(numbers.array, kind, safe=False), bad)
+
+
 def _checked_floats(values: pa.Array, source: pa.Array) -> Converted:
     numbers = np.asarray(pc.fill_null(values, np.nan))
     bad = {
@@ -229,20 +222,23 @@ def _checked_floats(values: pa.Array, source: pa.Array) -> Converted:
 
 
 def _parse_numbers(text: pa.Array) -> Converted:
-    trimmed = pc.utf8_trim_whitespace(text)
-    filled = pc.if_else(pc.equal(pc.fill_null(trimmed, ""), ""), "nan", trimmed)
+    bad: dict[int, Misfit] = {}
+    filled = text
     try:
-        numbers = np.array(pc.cast(filled, pa.float64()))
-        bad: dict[int, Misfit] = {}
+        numbers = np.asarray(pc.fill_null(pc.cast(text, pa.float64()), np.nan))
     except pa.ArrowInvalid:
-        numbers, bad = _parse_one_by_one(filled.to_pylist())
+        trimmed = pc.utf8_trim_whitespace(text)
+        filled = pc.if_else(pc.equal(pc.fill_null(trimmed, ""), ""), "nan", trimmed)
+        try:
+            numbers = np.asarray(pc.cast(filled, pa.float64()))
+        except pa.ArrowInvalid:
+            numbers, bad = _parse_one_by_one(filled.to_pylist())
     for i in np.flatnonzero(np.isinf(numbers)):
         bad[int(i)] = Misfit("a finite number, or nothing where it is unknown", text[int(i)].as_py())
     for i in np.flatnonzero(np.abs(numbers) >= EXACT_INTEGER):
         cell = filled[int(i)].as_py()
         if int(i) not in bad and cell.lstrip("+-").isdigit() and int(cell) != int(numbers[i]):
-            expected = "a number that a 64-bit float holds exactly; as category or id every digit is kept"
-            bad[int(i)] = Misfit(expected, cell)
+            bad[int(i)] = Misfit(EXACTLY, cell)
     return Converted(pa.array(numbers, mask=~np.isfinite(numbers)), bad)
 
 

@@ -119,11 +119,12 @@ class _Layout:
             stream = _Utf8(raw, self.encoding.name)
             rows_seen = 0
             try:
-                for batch in self._parser(stream, block_bytes, ragged):
+                for n_blocks, batch in enumerate(self._parser(stream, block_bytes, ragged), start=1):
                     rows = ragged.number(rows_seen, batch.num_rows)
                     rows_seen += batch.num_rows
                     last.keep(batch, rows)
-                    yield self._as_text(batch, rows, wanted, log, stream.fraction)
+                    fraction = min(stream.fraction, n_blocks * block_bytes / stream.size)
+                    yield self._as_text(batch, rows, wanted, log, fraction)
             except pa.ArrowInvalid as error:
                 raise self._refusal(error, rows_seen, block_bytes) from error
             if stream.n_quotes % 2 and last.has_line_break:
@@ -200,12 +201,12 @@ class _Layout:
 
 
 class _Utf8(io.RawIOBase):
-    """A file's bytes in UTF-8, with the share read so far and the number of quotes in it."""
+    """A file's bytes in UTF-8, with the share read so far (the parser reads ahead) and its number of quotes."""
 
     def __init__(self, raw: Any, encoding: str) -> None:
         super().__init__()
         self._raw = raw
-        self._size = max(1, Path(raw.name).stat().st_size)
+        self.size = max(1, Path(raw.name).stat().st_size)
         self._decoder = (
             None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)(errors="strict")
         )
@@ -216,7 +217,7 @@ class _Utf8(io.RawIOBase):
     @property
     def fraction(self) -> float:
         """Share of the file read, in [0, 1]."""
-        return min(1.0, self._raw.tell() / self._size)
+        return min(1.0, self._raw.tell() / self.size)
 
     def readable(self) -> bool:
         """Always."""

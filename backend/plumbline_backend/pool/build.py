@@ -230,12 +230,9 @@ class _PoolWriter:
 
     def _convert(self, array: pa.Array, column: Column) -> Converted:
         converted = convert(array, column)
-        kind = stored_type(column)
         if column.role == "image":
             found = check_images(converted.array)
             return Converted(converted.array, {**found, **converted.bad})
-        if converted.array.type != kind:
-            return Converted(pc.cast(converted.array, kind, safe=False), converted.bad)
         return converted
 
     def _key_array(self, converted: Mapping[str, Converted], rows: NDArray[np.int64]) -> pa.Array:

@@ -71,6 +71,16 @@ def test_a_decimal_as_category_keeps_its_digits(import_file):
     ]
 
 
+def test_an_id_of_many_digits_as_number_is_refused(import_file):
+    table = pa.table({"id": [2**53 + 1, 1]})
+    with pytest.raises(ImportRefusedError) as refused:
+        import_file("a.parquet", lambda path: pq.write_table(table, path), {"id": "numeric"})
+    assert str(refused.value) == (
+        "a.parquet, row 1, column 'id': found '9007199254740993'; expected a number that a 64-bit float holds "
+        "exactly; as category or id every digit is kept"
+    )
+
+
 def test_vectors_of_another_length_are_named(import_file):
     table = pa.table({"v": [[float(i), 1.0] for i in range(10_000)] + [[1.0, 2.0, 3.0], None]})
     with pytest.raises(ImportRefusedError) as refused:
