@@ -19,12 +19,12 @@ ESCAPED_COLUMNS = "escaped_columns"
 class CsvLabels:
     """Writes labels as CSV. An empty cell is a missing value; times are ISO 8601 in UTC.
 
-    escape_formulas: text that a spreadsheet could run gets an apostrophe in front, and the file's last
+    spreadsheet_safe: text that a spreadsheet could run gets an apostrophe in front, and the file's last
     column, `escaped_columns`, names the columns of that row in which this was done (`restore_row` undoes
     it). Off: text is written as it is and the column is absent.
     """
 
-    escape_formulas: bool = True
+    spreadsheet_safe: bool = True
     suffix: str = ".csv"
 
     def write(self, path: Path, rows: Iterable[LabelRow]) -> int:
@@ -32,7 +32,7 @@ class CsvLabels:
         n = 0
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow((*COLUMNS, ESCAPED_COLUMNS) if self.escape_formulas else COLUMNS)
+            writer.writerow((*COLUMNS, ESCAPED_COLUMNS) if self.spreadsheet_safe else COLUMNS)
             for n, row in enumerate(rows, 1):
                 refuse_surrogates(row, n, "csv")
                 writer.writerow(self._cells(row))
@@ -40,7 +40,7 @@ class CsvLabels:
 
     def _cells(self, row: LabelRow) -> list[str]:
         cells = {column: _cell(getattr(row, column)) for column in COLUMNS}
-        if not self.escape_formulas:
+        if not self.spreadsheet_safe:
             return list(cells.values())
         escaped = [column for column in TEXT_COLUMNS if could_run(cells[column])]
         for column in escaped:

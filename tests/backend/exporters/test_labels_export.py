@@ -72,7 +72,7 @@ EDGE_TEXT = [
 def test_odd_text_comes_back_exactly(tmp_path: Path, text: str) -> None:
     label = row(note=text, class_name=text, judge_name=text)
     write_labels(CsvLabels(), tmp_path / "a.csv", [label])
-    write_labels(CsvLabels(escape_formulas=False), tmp_path / "raw.csv", [label])
+    write_labels(CsvLabels(spreadsheet_safe=False), tmp_path / "raw.csv", [label])
     write_labels(JsonlLabels(), tmp_path / "a.jsonl", [label])
     write_labels(ParquetLabels(), tmp_path / "a.parquet", [label])
     assert read_csv(tmp_path / "a.csv") == [as_csv(label)]
@@ -128,7 +128,7 @@ def test_the_file_says_what_was_escaped(tmp_path: Path) -> None:
         "judge_name note",
     )
     assert (second["note"], second["escaped_columns"]) == ("'=1+1", "")
-    write_labels(CsvLabels(escape_formulas=False), tmp_path / "raw.csv", [row(note="=1+1")])
+    write_labels(CsvLabels(spreadsheet_safe=False), tmp_path / "raw.csv", [row(note="=1+1")])
     lines = (tmp_path / "raw.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == ",".join(COLUMNS)
     assert "=1+1" in lines[1]

@@ -151,3 +151,24 @@ def test_no_rows_is_no_error(tmp_path: Path, classifier: predict.Classifier) -> 
         assert predict.write_predictions(classifier, tmp_path / "a.csv", out, [], raw=False) == 0
     empty = classifier.predict({"height": [], "colour": [], "vector": []})
     assert empty.proba.shape == (0, 3)
+
+
+def test_one_long_text_does_not_make_all_of_a_batch_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 10 characters a run: 4 + 4 fit, 3 x 4 do not, 50 runs alone, and the rest starts anew."""
+    monkeypatch.setattr(predict, "CHARACTERS_PER_RUN", 10)
+    texts = np.array(["aaaa", "bbbb", "cccc", "d" * 50, "e", "f", ""], dtype=object).reshape(-1, 1)
+    short = np.array([""] * 7, dtype=object).reshape(-1, 1)
+    found = [(rows.start, rows.stop) for rows in predict._portions([short, texts])]
+    assert found == [(0, 2), (2, 3), (3, 4), (4, 7)]
+
+
+def test_portions_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = columns_of(60)
+    fitted = fit([("text", ["text"]), ("numeric", ["height"])], columns)
+    classifier = predict.Classifier(export_classifier(fitted.bundle, tmp_path / "model"))
+    values = {name: columns[name].to_pylist() for name in ("text", "height")}
+    whole = classifier.predict(values)
+    monkeypatch.setattr(predict, "CHARACTERS_PER_RUN", 200)
+    parts = classifier.predict(values)
+    np.testing.assert_allclose(parts.proba, whole.proba, rtol=0, atol=1e-6)
+    assert parts.class_id.tolist() == whole.class_id.tolist()

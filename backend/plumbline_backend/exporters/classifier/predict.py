@@ -29,6 +29,8 @@ import onnxruntime
 
 ROWS_PER_BATCH = 256
 """Text counts are dense inside the model: 256 rows of 20,000 terms are 40 MB."""
+CHARACTERS_PER_RUN = 4_000_000
+"""At most half as many words, of 32 bytes each: 64 MB. One longer text runs alone."""
 NUMBER = re.compile(
     r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE
 )
@@ -87,7 +89,28 @@ class Classifier:
             )
         if not next(iter(sizes.values())):
             return Prediction(np.empty(0, dtype=object), np.empty((0, len(self.classes)), dtype=np.float32))
-        return Prediction(*self._session.run(["class_id", "probabilities"], feed))
+        runs = [
+            self._session.run(
+                ["class_id", "probabilities"], {name: array[rows] for name, array in feed.items()}
+            )
+            for rows in _portions([array for array in feed.values() if array.dtype == object])
+        ]
+        return Prediction(*(np.concatenate(parts) for parts in zip(*runs, strict=True)))
+
+
+def _portions(texts: list[np.ndarray]) -> Iterator[slice]:
+    """Runs of rows whose number times their longest text is bounded: the model pads rows to the longest."""
+    if not texts:
+        yield slice(None)
+        return
+    lengths = [max(len(array[i, 0]) for array in texts) for i in range(len(texts[0]))]
+    start = longest = 0
+    for i, length in enumerate(lengths):
+        longest = max(longest, length)
+        if i > start and (i + 1 - start) * longest > CHARACTERS_PER_RUN:
+            yield slice(start, i)
+            start, longest = i, length
+    yield slice(start, len(lengths))
 
 
 class Place(NamedTuple):
