@@ -49,8 +49,11 @@ def on_stream(n: int, calibrate_from: int, stream_share: float, accuracy_half_wi
     return None
 
 
-def headline(evaluation: Evaluation, calibrated: bool) -> list[Tile]:
-    """The figures that stand on top: accuracy, calibration error with its null, log loss, Brier score."""
+def headline(evaluation: Evaluation, calibrated: bool, n_untrained: int = 0) -> list[Tile]:
+    """The figures that stand on top: accuracy, calibration error with its null, log loss, Brier score.
+
+    n_untrained: answers that name a class the model gives probability 0, for which log loss is infinite.
+    """
     n = evaluation.n
     if n == 0:
         unknown = "measured on n = 0 answers"
@@ -58,7 +61,7 @@ def headline(evaluation: Evaluation, calibrated: bool) -> list[Tile]:
             Tile(label, "–", unknown, tone="quiet")
             for label in ("Accuracy", "Calibration error (ECE)", "Log loss")
         ]
-    accuracy, ece, nll = evaluation.accuracy, evaluation.ece, evaluation.nll
+    accuracy, ece = evaluation.accuracy, evaluation.ece
     return [
         Tile(
             "Accuracy",
@@ -73,14 +76,18 @@ def headline(evaluation: Evaluation, calibrated: bool) -> list[Tile]:
             f"n = {n:,}; perfect calibration gives {percent(evaluation.ece_null)} here by chance"
             + ("" if calibrated else "; no temperature fitted yet"),
         ),
-        Tile(
-            "Log loss",
-            f"{nll.value:.3f}",
-            f"{nll.low:.3f} to {nll.high:.3f} nats (95 %)",
-            f"n = {n:,}; Brier score {evaluation.brier.value:.3f} "
-            f"({evaluation.brier.low:.3f} to {evaluation.brier.high:.3f})",
-        ),
+        _log_loss(evaluation, n_untrained),
     ]
+
+
+def _log_loss(evaluation: Evaluation, n_untrained: int) -> Tile:
+    nll, brier = evaluation.nll, evaluation.brier
+    remark = f"n = {evaluation.n:,}; Brier score {brier.value:.3f} ({brier.low:.3f} to {brier.high:.3f})"
+    if n_untrained:
+        return Tile(
+            "Log loss", "infinite", f"{n_untrained:,} answers name a class not trained yet", remark, "quiet"
+        )
+    return Tile("Log loss", f"{nll.value:.3f}", f"{nll.low:.3f} to {nll.high:.3f} nats (95 %)", remark)
 
 
 def calibration_sentence(evaluation: Evaluation) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Range1d
+from bokeh.models import ColumnDataSource, GlyphRenderer, Range1d
 from bokeh.plotting import figure
 
 from plumbline_app.components.charts import (
@@ -42,6 +42,9 @@ class ReferencePoint(Protocol):
     def accuracy(self) -> Interval: ...
 
 
+CURVE_HEIGHT_PX = 470
+"""Ends where the reliability diagram beside it does, with its histogram."""
+POINTS, REFERENCE = "points", "reference"
 HOVER = [
     ("", "@what"),
     ("training labels", "@n_train{0,0}"),
@@ -65,62 +68,58 @@ def learning_curve(
         "training labels",
         "accuracy",
         t,
+        height=CURVE_HEIGHT_PX,
     )
     latest = {p.n_train: p for p in sorted(points, key=lambda p: p.version)}
     rows = [(f"version {p.version}", p.n_train, p.accuracy) for _, p in sorted(latest.items())]
-    drawn = []
-    if reference:
-        ordered = sorted(reference, key=lambda p: p.n_train)
-        random_rows = [("random sampling", p.n_train, p.accuracy) for p in ordered]
-        drawn += _series(plot, random_rows, t.accent, "random sampling", dashed=True)
-    drawn += _series(plot, rows, t.primary, "this project", dashed=False)
-    hover(plot, drawn, HOVER)
-    known = [i.low for _, _, i in rows if not np.isnan(i.value)] + [p.accuracy.low for p in reference]
-    floor = max(0.0, np.floor((min(known, default=0.0) - 0.02) * 10) / 10)
-    plot.y_range = Range1d(floor, 1.0 + 0.01 * (1 - floor))
-    widest = max([n for _, n, _ in rows] + [p.n_train for p in reference])
-    plot.x_range = Range1d(0, max(widest * 1.04, 10))
+    random = _series(plot, REFERENCE, t.accent, "random sampling", dashed=True)
+    own = _series(plot, POINTS, t.primary, "this project", dashed=False)
+    hover(plot, [random, own], HOVER)
+    plot.select_one({"name": POINTS}).data = _columns(rows)
+    plot.y_range, plot.x_range = Range1d(0, 1), Range1d(0, 10)
+    show_reference(plot, reference)
     percent_axis(plot, "y")
     count_axis(plot, "x")
     legend_below(plot)
     return plot
 
 
-def _series(
-    plot: figure, rows: Sequence[tuple[str, int, Interval]], color: str, name: str, dashed: bool
-) -> list[object]:
-    source = ColumnDataSource(
-        {
-            "what": [what for what, _, _ in rows],
-            "n_train": [n for _, n, _ in rows],
-            "value": [i.value for _, _, i in rows],
-            "low": [i.low for _, _, i in rows],
-            "high": [i.high for _, _, i in rows],
-            "n": [f"{i.n:,}" for _, _, i in rows],
-            "shown": [percent(i.value) for _, _, i in rows],
-            "interval": [percent_interval(i) for _, _, i in rows],
-        }
+def show_reference(plot: figure, reference: Sequence[ReferencePoint]) -> None:
+    """Put the random-sampling reference into a learning curve that is already drawn, and make room for it."""
+    ordered = sorted(reference, key=lambda p: p.n_train)
+    plot.select_one({"name": REFERENCE}).data = _columns(
+        [("random sampling", p.n_train, p.accuracy) for p in ordered]
     )
+    drawn = [plot.select_one({"name": name}).data for name in (POINTS, REFERENCE)]
+    known = [data["low"][i] for data in drawn for i, n in enumerate(data["n"]) if n != "0"]
+    low = min(known, default=0.0)
+    floor = max(0.0, np.floor((low - 0.02) * 10) / 10)
+    widest = max([n for data in drawn for n in data["n_train"]], default=0)
+    plot.y_range.update(start=floor, end=1.0 + 0.01 * (1 - floor))
+    plot.x_range.update(start=0, end=max(widest * 1.04, 10))
+
+
+def _series(plot: figure, name: str, color: str, legend: str, dashed: bool) -> GlyphRenderer:
+    source = ColumnDataSource(_columns([]), name=name)
     plot.varea("n_train", "low", "high", source=source, fill_color=color, fill_alpha=0.14)
-    if len(rows) == 1:
-        plot.segment("n_train", "low", "n_train", "high", source=source, line_color=color, line_width=2)
-    plot.line(
-        "n_train",
-        "value",
-        source=source,
-        line_color=color,
-        line_width=2.5,
-        line_dash="dashed" if dashed else "solid",
-        legend_label=name,
+    plot.segment(
+        "n_train", "low", "n_train", "high", source=source, line_color=color, line_width=1, line_alpha=0.3
     )
-    marker = "diamond" if dashed else "circle"
-    dots = plot.scatter(
-        "n_train",
-        "value",
-        source=source,
-        marker=marker,
-        size=8 if dashed else 7,
-        color=color,
-        legend_label=name,
-    )
-    return [dots]
+    dash = "dashed" if dashed else "solid"
+    line = {"line_color": color, "line_width": 2.5, "line_dash": dash, "legend_label": legend}
+    plot.line("n_train", "value", source=source, **line)
+    look = {"marker": "diamond", "size": 8} if dashed else {"marker": "circle", "size": 7}
+    return plot.scatter("n_train", "value", source=source, color=color, legend_label=legend, **look)
+
+
+def _columns(rows: Sequence[tuple[str, int, Interval]]) -> dict[str, list[Any]]:
+    return {
+        "what": [what for what, _, _ in rows],
+        "n_train": [n for _, n, _ in rows],
+        "value": [i.value for _, _, i in rows],
+        "low": [i.low for _, _, i in rows],
+        "high": [i.high for _, _, i in rows],
+        "n": [f"{i.n:,}" for _, _, i in rows],
+        "shown": [percent(i.value) for _, _, i in rows],
+        "interval": [percent_interval(i) for _, _, i in rows],
+    }

@@ -9,13 +9,6 @@ import panel_material_ui as pmui
 
 from plumbline_app.theme import TOUCH_PX, material_theme
 
-_SX = {
-    "& .MuiInputBase-root": {"minHeight": f"{TOUCH_PX}px"},
-    "& .MuiInputBase-root, & .MuiTypography-root, & .MuiInputLabel-root, & .MuiFormLabel-root": {
-        "fontSize": "14px"
-    },
-}
-
 
 def button(words: str, on_click: Callable[[], None], *, strong: bool = False, **options: Any) -> pmui.Button:
     """A button; `strong` marks the one action that the page is for."""
@@ -62,13 +55,16 @@ def _field(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _common(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"theme_config": _theme(), "margin": 0, "sx": _SX, **options}
+    return {"theme_config": _theme(), "margin": 0, **options}
 
 
 def _theme() -> dict[str, Any]:
-    """The theme with the pages' size of type for labels and fields."""
-    size = {"body1": {"fontSize": "14px"}}
-    return {
-        scheme: {**given, "typography": {**given["typography"], **size}}
-        for scheme, given in material_theme().items()
+    """The theme with the pages' size of type in labels and fields, and fields as high as buttons."""
+    more = {
+        "MuiOutlinedInput": {"styleOverrides": {"root": {"minHeight": TOUCH_PX, "fontSize": 14}}},
+        "MuiFormControlLabel": {"styleOverrides": {"label": {"fontSize": 14}}},
+        "MuiFormLabel": {"styleOverrides": {"root": {"fontSize": 14}}},
+        "MuiInputLabel": {"styleOverrides": {"root": {"fontSize": 14}}},
+        "MuiMenuItem": {"styleOverrides": {"root": {"fontSize": 14}}},
     }
+    return {scheme: {**given, "components": more} for scheme, given in material_theme().items()}

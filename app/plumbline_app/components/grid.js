@@ -4,7 +4,7 @@ const CSS = `
 .box { overflow: auto; border: 1px solid var(--pl-line); border-radius: var(--pl-radius); background: var(--pl-surface); }
 .box:focus-visible, tr:focus-visible { outline: 2px solid var(--pl-focus); outline-offset: -2px; }
 table { border-collapse: separate; border-spacing: 0; width: 100%; }
-th, td { text-align: left; padding: 8px 12px; border-bottom: 1px solid var(--pl-line); vertical-align: middle; }
+th, td { text-align: left; padding: 8px 10px; border-bottom: 1px solid var(--pl-line); vertical-align: middle; }
 tr:last-child > td { border-bottom: 0; }
 th { position: sticky; top: 0; z-index: 1; background: var(--pl-raised); color: var(--pl-muted); font-size: 12.5px;
   font-weight: 700; white-space: nowrap; max-width: 24ch; overflow: hidden; text-overflow: ellipsis; }
@@ -15,7 +15,7 @@ tr.opens:hover td { background: var(--pl-raised); }
 tr.selected td { background: var(--pl-primary-soft); }
 tr.selected td:first-child { box-shadow: inset 3px 0 0 var(--pl-primary); }
 .clamp { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere;
-  white-space: pre-wrap; min-width: 6ch; max-width: 46ch; }
+  white-space: pre-wrap; min-width: 6ch; max-width: 60ch; }
 .none { color: var(--pl-muted); }
 .empty { padding: 28px 16px; color: var(--pl-muted); text-align: center; }
 img { display: block; width: 44px; height: 44px; object-fit: contain; border-radius: 4px; background: var(--pl-raised);
@@ -23,7 +23,7 @@ img { display: block; width: 44px; height: 44px; object-fit: contain; border-rad
 .chip { display: inline-flex; align-items: center; gap: 8px; max-width: 26ch; }
 .chip > i { flex: none; width: 11px; height: 11px; border-radius: 3px; border: 1px solid rgb(0 0 0 / 0.25); }
 .chip > span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.interval { display: grid; grid-template-columns: 5.5ch 64px 7ch; align-items: center; gap: 8px; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.interval { display: grid; grid-template-columns: 5ch 44px 6ch; align-items: center; gap: 7px; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .interval > b { font-weight: 500; text-align: right; }
 .interval > small { color: var(--pl-muted); font-size: 12px; }
 .track { position: relative; height: 4px; border-radius: 2px; background: var(--pl-grid); }

@@ -40,8 +40,7 @@ def place(*parts: Any) -> pn.Column:
 
 def fill(where: pn.Column, *parts: Any) -> None:
     """Replace what is in a `place`."""
-    where[:] = list(parts)
-    where.visible = bool(parts)
+    where.param.update(objects=list(parts), visible=bool(parts))
 
 
 def page_column(*parts: Any) -> pn.Column:

@@ -16,24 +16,23 @@ CLASS_COLUMNS: tuple[GridColumn, ...] = (
     grid_column(
         "Recall", "interval", "Share of the class's items that the model finds, with its 95 % interval"
     ),
-    grid_column("Predicted", "number", "Random-stream items that the model gives this class"),
+    grid_column("Given", "number", "Random-stream items that the model gives this class"),
     grid_column(
         "Precision",
         "interval",
         "Share of the model's answers for this class that are right, with its 95 % interval",
     ),
-    grid_column("F1", "interval", "Harmonic mean of precision and recall, with its 95 % interval"),
-    grid_column("Trained on", "number", "Answers of this class outside the random stream"),
+    grid_column("F1", "number", "Harmonic mean of precision and recall, with its 95 % interval"),
+    grid_column("Trained", "number", "Answers of this class outside the random stream"),
 )
 RUN_COLUMNS: tuple[GridColumn, ...] = (
     grid_column("Version", "number"),
-    grid_column("Trained", "text", "When, in UTC"),
+    grid_column("Trained", "number", "When, in UTC"),
     grid_column("Labels", "number", "Answers the version was trained on"),
     grid_column("Strategy", "text", "How the items were ranked with it"),
     grid_column("Accuracy then", "interval", "On the random-stream answers there were at that time"),
     grid_column("n", "number", "Random-stream answers at that time"),
     grid_column("ECE then", "number", "Calibration error at that time"),
-    grid_column("Iterations", "number", "Steps of the optimiser"),
     grid_column("Seconds", "number", "All phases together"),
 )
 PHASES = {
@@ -61,7 +60,7 @@ def class_rows(
                 interval_cell(metric.recall),
                 f"{metric.n_predicted:,}",
                 interval_cell(metric.precision),
-                interval_cell(metric.f1),
+                _short(metric.f1),
                 labels,
             ]
         )
@@ -106,17 +105,22 @@ def stored_interval(stored: Sequence[float | int | None] | None) -> Interval:
     return Interval(float(value), float(low or 0.0), float(1.0 if high is None else high), int(n or 0))
 
 
+def _short(interval: Interval) -> str | None:
+    if interval.n == 0:
+        return None
+    return f"{100 * interval.value:.0f} % ({100 * interval.low:.0f}–{100 * interval.high:.0f})"
+
+
 def _run_row(model: ModelVersion) -> list[Any]:
     metrics = model.metrics
     accuracy, ece = stored_interval(metrics.get("accuracy")), stored_interval(metrics.get("ece"))
     return [
         str(model.version),
-        when(model.created_at).removesuffix(" UTC"),
+        model.created_at.strftime("%m-%d %H:%M"),
         f"{model.n_train:,}",
         str(metrics.get("strategy", "")),
         interval_cell(accuracy),
         f"{model.n_stream:,}",
         f"{100 * ece.value:.1f} %" if ece.n else None,
-        f"{metrics.get('n_iterations', 0):,}",
         f"{sum(metrics.get('seconds', {}).values()):.2f}",
     ]

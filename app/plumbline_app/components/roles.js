@@ -4,7 +4,7 @@ const CSS = `
 .box { overflow: auto; max-height: 420px; border: 1px solid var(--pl-line); border-radius: var(--pl-radius); background: var(--pl-surface); }
 table { border-collapse: separate; border-spacing: 0; width: 100%; }
 th, td { text-align: left; padding: 6px 12px; border-bottom: 1px solid var(--pl-line); vertical-align: middle; }
-tr:last-child > td { border-bottom: 0; }
+tbody tr:last-child > * { border-bottom: 0; }
 thead th { position: sticky; top: 0; z-index: 1; background: var(--pl-raised); color: var(--pl-muted); font-size: 12.5px; white-space: nowrap; }
 tbody th { font-weight: 700; max-width: 24ch; overflow-wrap: anywhere; white-space: pre-wrap; }
 tbody th small { display: block; font-weight: 400; color: var(--pl-muted); font-size: 12px; }
