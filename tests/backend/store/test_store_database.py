@@ -243,4 +243,4 @@ def test_a_deadlock_is_tried_again(postgres: Any) -> None:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda order: store.database.write(lambda c: bump(c, order)), (ids, ids[::-1])))
         assert [project.n_items for project in store.projects.list()] == [2, 2]
-        assert len(attempts) == 3
+        assert len(attempts) > 2
