@@ -136,8 +136,18 @@ def test_a_figure_is_never_without_its_n(value: Interval, shown: str) -> None:
     assert figure(value) == shown
 
 
-def test_markdown_from_outside_is_plain_text() -> None:
-    assert plain("[x](javascript:y)\n# <b>&amp;") == "\\[x\\]\\(javascript:y\\) \\# &lt;b&gt;\\&amp;"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[x](javascript:y)\n# <b>&amp;", "\\[x\\](javascript:y) # &lt;b&gt;\\&amp;"),
+        ("# title", "\\# title"),
+        ("- item", "\\- item"),
+        ("a|b `c` *d* _e_ \\", "a\\|b \\`c\\` \\*d\\* \\_e\\_ \\\\"),
+        ("scikit-learn, 1+1=2.", "scikit-learn, 1+1=2."),
+    ],
+)
+def test_markdown_from_outside_is_plain_text(text: str, shown: str) -> None:
+    assert plain(text) == shown
 
 
 def test_an_existing_folder_is_never_overwritten(folder: Path, fitted: Fitted) -> None:

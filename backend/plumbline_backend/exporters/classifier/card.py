@@ -52,9 +52,10 @@ def figure(value: Interval) -> str:
 
 
 def plain(text: str) -> str:
-    """Text as one line of Markdown that shows exactly its characters."""
+    """Text as one line of Markdown that shows exactly its characters: no markup, no HTML, no block."""
     line = re.sub(r"\s+", " ", text).strip()
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&$-])", r"\\\1", line).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    line = re.sub(r"([\\`*_{}\[\]|~$&])", r"\\\1", line).replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"^([#+=-])", r"\\\1", line)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
