@@ -33,7 +33,6 @@ from plumbline_backend.importers.source import (
 BLOCK_BYTES = 32 * 2**20
 """Bytes parsed at a time, and so the longest row: three times the 10 MB cell that must be read."""
 
-SAMPLE_BLOCK_BYTES = 4 * 2**20
 HEAD_BYTES = 2**20
 COUNTED_BYTES = 64 * 2**20
 """Files up to this size are counted for the preview: parsing them takes under a second."""
@@ -53,7 +52,7 @@ class CsvImporter:
         whole = path.stat().st_size <= COUNTED_BYTES
         parts: list[pa.RecordBatch] = []
         n_sampled = n_rows = 0
-        for source in layout.read(log, BLOCK_BYTES if whole else SAMPLE_BLOCK_BYTES, layout.names):
+        for source in layout.read(log, BLOCK_BYTES, layout.names):
             n_rows += source.batch.num_rows
             if n_sampled < SAMPLE_ROWS:
                 parts.append(source.batch.slice(0, SAMPLE_ROWS - n_sampled))
@@ -127,7 +126,7 @@ class _Layout:
                     yield self._as_text(batch, rows, wanted, log, fraction)
             except pa.ArrowInvalid as error:
                 raise self._refusal(error, rows_seen, block_bytes) from error
-            if stream.n_quotes % 2 and last.has_line_break:
+            if stream.n_quotes % 2 and last.is_open:
                 raise refuse(
                     self.path.name,
                     'a closing quote (") for the cell that opens here; it swallows the rest of the file',
@@ -260,18 +259,18 @@ class _RaggedRows:
 
 
 class _LastRow:
-    """Remembers whether the newest row ends in a cell with a line break: the mark of an unclosed quote."""
+    """Whether the newest row ends with the line break of the file's end: with an odd quote, a cell left open."""
 
     def __init__(self) -> None:
         self.row = 0
-        self.has_line_break = False
+        self.is_open = False
 
     def keep(self, batch: pa.RecordBatch, rows: NDArray[np.int64]) -> None:
         """Look at a batch's last row."""
         if batch.num_rows:
             self.row = int(rows[-1])
             last = batch.column(batch.num_columns - 1)[-1].as_py()
-            self.has_line_break = b"\n" in last or b"\r" in last
+            self.is_open = last.endswith(b"\n")
 
 
 def _is_number(cell: str) -> bool:

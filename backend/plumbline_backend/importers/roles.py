@@ -99,8 +99,8 @@ def _text_role(name: str, text: pa.Array, n_rows: int, n_different: int) -> tupl
     mean_length = float(pc.mean(pc.utf8_length(text)).as_py())
     if unique and _is_id_name(name) and mean_length <= 200:
         return "id", "named like an id, every value is different", "string"
-    repeats = n_different < len(text) or n_rows <= FEW_ROWS
-    if _LABEL_NAME.search(name) and repeats and n_different <= MAX_CLASSES:
+    repeats = n_different < len(text) or len(text) <= 2
+    if _LABEL_NAME.search(name) and (repeats or n_rows <= FEW_ROWS) and n_different <= MAX_CLASSES:
         return "label", f"named like a label, {_values(n_different)}", "string"
     numeric = _numeric_reason(text)
     if numeric is None:
@@ -110,10 +110,12 @@ def _text_role(name: str, text: pa.Array, n_rows: int, n_different: int) -> tupl
         if repeats and n_different <= MAX_CLASSES:
             role = "category"
         return role, numeric, "string"
-    if n_different <= MAX_CLASSES and repeats and mean_length <= 2 * TEXT_LENGTH:
-        return "category", f"{_values(n_different)}; {numeric}", "string"
     spaced = float(pc.mean(pc.cast(pc.match_substring(text, " "), pa.float64())).as_py())
-    if mean_length >= TEXT_LENGTH or spaced >= 0.5:
+    is_wordy = mean_length >= TEXT_LENGTH or spaced >= 0.5
+    is_common = n_different <= len(text) / 2 and mean_length <= 2 * TEXT_LENGTH
+    if n_different <= MAX_CLASSES and (is_common or (repeats and not is_wordy)):
+        return "category", f"{_values(n_different)}; {numeric}", "string"
+    if is_wordy:
         return "text", f"{mean_length:.0f} characters on average", "string"
     if unique:
         return "metadata", "short and different in every row", "string"

@@ -277,6 +277,7 @@ KEPT: list[tuple[str, bytes, dict[str, str], str, list[object]]] = [
     ("formula", b"id,t\n1,=1+1\n2,@x\n", {"t": "text"}, "t", ["=1+1", "@x"]),
     ("NUL in text", b"id,t\n1,a\0b\n", {"t": "text"}, "t", ["a\0b"]),
     ("quotes and commas", b'id,t\n1,"a ""b"", c"\n', {"t": "text"}, "t", ['a "b", c']),
+    ("an odd number of inches", b'id,t\n1,5" nail\n2,"a\nb"\n', {"t": "text"}, "t", ['5" nail', "a\nb"]),
     ("line breaks", b'id,t\n1,"a\r\nb\nc"\n', {"t": "text"}, "t", ["a\r\nb\nc"]),
     ("white space", b"id,t\n1,  a \n", {"t": "text"}, "t", ["  a "]),
     ("NaN in numbers is missing", b"id,x\n1,NaN\n2,\n3,4\n", {}, "x", [None, None, 4]),
