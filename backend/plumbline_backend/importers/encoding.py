@@ -75,10 +75,9 @@ def detect_encoding(path: Path) -> TextEncoding:
         return marked
     if head.count(0) > MAX_NUL_SHARE * len(head):
         raise refuse(path.name, "a text file; its bytes are binary data")
-    broken = _broken_utf8(path)
-    if broken is None:
+    if _decodes(path, "utf-8"):
         return TextEncoding("utf-8")
-    n_multibyte, n_broken, sample = broken
+    n_multibyte, n_broken, sample = _count_broken(path)
     if n_multibyte > n_broken:
         return TextEncoding("utf-8")
     return _older_encoding(path, sample)
@@ -114,26 +113,8 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return None
 
 
-def _broken_utf8(path: Path) -> tuple[int, int, bytes] | None:
-    """None for valid UTF-8; else (multi-byte characters, broken bytes, lines around the first broken ones)."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    valid = True
-    with path.open("rb") as stream:
-        while valid and (piece := stream.read(PIECE_BYTES)):
-            try:
-                decoder.decode(piece)
-            except UnicodeDecodeError:
-                valid = False
-        if valid:
-            try:
-                decoder.decode(b"", final=True)
-                return None
-            except UnicodeDecodeError:
-                pass
-    return _count_broken(path)
-
-
 def _count_broken(path: Path) -> tuple[int, int, bytes]:
+    """(multi-byte UTF-8 characters, bytes that are not UTF-8, lines that are not ASCII around the first)."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
     n_multibyte = n_broken = 0
     lines: list[bytes] = []

@@ -36,7 +36,7 @@ BATCH_BYTES = 64 * 2**20
 class Preview:
     """What a file looks like before anything is committed.
 
-    `rows` are the first ten rows as they would be read, values shortened for no one; `n_rows` is None where
+    `rows` are the first ten rows with their values whole; `n_rows` is None where
     counting would mean reading the whole file. `problems` were found in the rows looked at so far; `notes`
     are decisions worth a look (a guessed encoding, a renamed column).
     """

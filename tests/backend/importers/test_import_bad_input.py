@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
 
-from plumbline_backend.domain.errors import ImportRefusedError, InputError
+from plumbline_backend.domain.errors import ImportRefusedError
 
 _NOT_TEXT = "a.csv; expected a text file; its content is Parquet, whatever its name says"
 _ARRAY = "a.jsonl, row 1; expected one JSON object per line; this file is a JSON array"
@@ -329,13 +328,22 @@ def test_a_very_large_cell_is_kept(import_file, size):
 
 
 def test_a_row_beyond_the_limit_is_refused(import_file, monkeypatch):
-    monkeypatch.setattr("plumbline_backend.importers.delimited.BLOCK_BYTES", 2**20)
+    monkeypatch.setattr("plumbline_backend.importers.delimited.BLOCK_BYTES", (2**18, 2**20))
     with pytest.raises(ImportRefusedError) as refused:
         import_file("a.csv", "id,t\n1,a\n2," + "q" * 3 * 2**20 + "\n")
     assert (
         str(refused.value)
         == "a.csv, row 2; expected a row of at most 1 MiB; is a quote opened and never closed?"
     )
+
+
+def test_a_long_row_after_many_short_ones_starts_over_without_repeats(import_file, monkeypatch):
+    monkeypatch.setattr("plumbline_backend.importers.delimited.BLOCK_BYTES", (2**12, 2**22))
+    short = "".join(f"k{i},{i}\n" + ("ragged\n" if i % 100 == 0 else "") for i in range(3_000))
+    found = import_file("a.csv", f"id,t\n{short}long,{'q' * 2**20}\nlast,x\n", {"t": "text"}, "skip")
+    assert found.values("id") == [*(f"k{i}" for i in range(3_000)), "long", "last"]
+    assert found.summary.n_skipped == 30
+    assert [problem.row for problem in found.summary.problems][:3] == [2, 103, 204]
 
 
 COLUMN_NAMES = [
@@ -385,15 +393,3 @@ def test_a_single_class_is_told(import_file):
     assert found.summary.notes == (
         "column 'label': every label is 'cat'; a classifier needs at least two classes",
     )
-
-
-def test_unknown_kind_of_file(tmp_path: Path):
-    from plumbline_backend.importers import inspect_file
-
-    (tmp_path / "a.xlsx").write_bytes(b"x")
-    with pytest.raises(
-        InputError, match=r"^a.xlsx: unknown kind of file '.xlsx'; expected one of .csv, .tsv"
-    ):
-        inspect_file(tmp_path / "a.xlsx")
-    with pytest.raises(InputError, match=r"^b.csv: no such file or folder"):
-        inspect_file(tmp_path / "b.csv")
