@@ -43,7 +43,7 @@ def answer_digits(server: Server, n: int, person: str = "teacher") -> None:
     ids = {name: class_id for class_id, name in server.names("digits").items()}
     done, operations = 0, []
     while done < n:
-        asked = _sync(server, person, operations, min(10, n - done))["queue"]
+        asked = _sync(server, person, operations, min(10, n - done))["asks"]
         operations = [
             {
                 "kind": "record",

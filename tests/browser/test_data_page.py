@@ -214,7 +214,7 @@ def test_an_item_opens_by_keyboard_with_its_image(new_context: Contexts, server:
     row = page.get_by_role("region", name="Items").locator("tbody tr").nth(2)
     row.focus()
     page.keyboard.press("Enter")
-    image = page.get_by_alt_text("image of digit-0002")
+    image = page.get_by_alt_text("image of digit-0002", exact=True)
     expect(image).to_be_visible()
     assert image.evaluate("image => image.naturalWidth") > 0
     page.get_by_role("button", name="Close").click()
