@@ -61,7 +61,7 @@ def head_problems(features: Tensor, weight: Tensor, bias: Any, scale: Any) -> li
             found.append(
                 f"scale is {_dtype(scale)} of shape {_shape(scale)}, expected a floating 0-dim tensor"
             )
-    elif not _is_number(scale) or not (math.isfinite(scale) and scale > 0):
+    elif not _is_number(scale) or not 0 < scale < math.inf:
         found.append(f"scale is {scale!r}, expected a finite number above 0")
     return found + _device_problems(features, {"weight": weight, "bias": bias, "scale": scale})
 
@@ -107,7 +107,7 @@ def option_problems(
 ) -> list[str]:
     """What is wrong with the plain numbers and choices."""
     found = []
-    if not _is_number(margin) or not (math.isfinite(margin) and margin >= 0):
+    if not _is_number(margin) or not 0 <= margin < math.inf:
         found.append(f"margin is {margin!r}, expected a finite number >= 0")
     elif margin and not normalize:
         found.append(f"margin is {margin} without normalize=True; a margin is taken off a cosine")
@@ -115,7 +115,7 @@ def option_problems(
         found.append(f"margin is {margin} with probabilities as targets; a margin needs one class per row")
     if not _is_number(label_smoothing) or not 0 <= label_smoothing < 1:
         found.append(f"label_smoothing is {label_smoothing!r}, expected at least 0 and below 1")
-    if not _is_number(z_regularization) or not (math.isfinite(z_regularization) and z_regularization >= 0):
+    if not _is_number(z_regularization) or not 0 <= z_regularization < math.inf:
         found.append(f"z_regularization is {z_regularization!r}, expected a finite number >= 0")
     if reduction not in REDUCTIONS:
         found.append(f"reduction is {reduction!r}, expected one of {', '.join(REDUCTIONS)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import os
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 
 Path = Literal["auto", "triton", "cpu", "reference"]
 PATHS: tuple[str, ...] = ("auto", "triton", "cpu", "reference")
+_TRITON = version("triton") if find_spec("triton") is not None else ""
 MIN_CAPABILITY = (8, 0)  # Ampere: the oldest with bfloat16 matrix units
 
 
@@ -71,20 +73,13 @@ def explain(device: torch.device | str | None = None) -> str:
     return ", ".join(parts)
 
 
-@cache
 def triton_version() -> str:
     """The version of the installed Triton, or "" when there is none; nothing is imported."""
-    if find_spec("triton") is None:
-        return ""
-    from importlib.metadata import version
-
-    return version("triton")
+    return _TRITON
 
 
 def interpreter_is_on() -> bool:
     """Whether Triton's interpreter runs the kernels; decided by TRITON_INTERPRET when Triton is imported."""
-    import os
-
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on", "y")
 
 

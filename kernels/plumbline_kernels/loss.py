@@ -70,7 +70,7 @@ def linear_cross_entropy(
         found += checks.option_problems(hard, normalize, *options)
     checks.refuse(found, CALL)
     features, weight = _autocast(features, weight)
-    chosen = which_path(features.device, features.dtype, path).name
+    chosen = path if torch.compiler.is_compiling() else which_path(features.device, features.dtype, path).name
     goal = _split_targets(targets, ignore_index)
     scale_tensor = _as_tensor(scale, features)
     if check_values and not torch.compiler.is_compiling():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from plumbline_kernels.cpu_loss import cpu_gradients, cpu_row_losses
@@ -25,8 +26,11 @@ def gradients_with_loss(features: Tensor, weight: Tensor, path: str, wanted: Wan
     """Whether the gradients come with the loss (nothing recomputed) or in the backward pass.
 
     On a GPU only where one kernel has all classes in a tile and the features are frozen: the upstream factor
-    then multiplies the small weight gradient alone.
+    then multiplies the small weight gradient alone. A traced call on a GPU takes the backward pass, which is
+    right for every path, rather than ask the device.
     """
+    if torch.compiler.is_compiling():
+        return features.device.type == "cpu" and path in ("auto", "cpu")
     if not _is_triton(features, path):
         return True
     return weight.shape[0] <= FEW_CLASSES and not wanted.features

@@ -64,7 +64,7 @@ def score_classes(
     if torch.is_autocast_enabled(kind) and features.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(kind)
         features, weight = features.to(dtype), weight.to(dtype)
-    chosen = which_path(features.device, features.dtype, path).name
+    chosen = path if torch.compiler.is_compiling() else which_path(features.device, features.dtype, path).name
     if not isinstance(scale, Tensor):
         scale = torch.full((), float(scale), dtype=compute_dtype(features.dtype), device=features.device)
     if check_values and not torch.compiler.is_compiling():

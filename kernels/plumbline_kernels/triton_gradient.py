@@ -70,7 +70,7 @@ def dlogits_kernel(
     z = add_offset(z0, offset, cols, K, HAS_OFFSET)
     if HAS_MARGIN:
         z -= scale * margin * q
-    lse = tl.load(lse_in + rows, mask=rows < N, other=0.0)
+    lse = tl.load(lse_in + rows, mask=rows < N, other=1e30)  # beyond N the softmax is 0, never inf * 0
     rest = tl.load(rest_in + rows, mask=rows < N, other=0.0)
     g = unit_gradient(z, q, lse, rest, cols, K, z_regularization, smoothing)
     weight = tl.load(row_weight + rows, mask=rows < N, other=0.0)

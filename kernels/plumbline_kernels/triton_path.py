@@ -36,7 +36,7 @@ def triton_row_losses(features: Tensor, head: Head, goal: Goal) -> RowLosses:
     launch = prepare(features, head)
     target = prepare_target(goal, n, launch)
     if n == 0:
-        return RowLosses(*torch.empty(3, 0, device=launch.device))
+        return _space(0, launch)
     if k <= FEW_CLASSES:
         return _few(launch, target, goal, None, Wanted(False, False, False, False), True)[0]
     which = regime(n, k, launch.processors)
@@ -68,6 +68,11 @@ def triton_gradients(
     return _accumulate(features, head, goal, row_weight, known, wanted, filtered, deterministic)[1]
 
 
+def _space(n_rows: int, launch: Launch) -> RowLosses:
+    """Room for the results of the rows; three tensors, as an operator's results may not share memory."""
+    return RowLosses(*(torch.empty(n_rows, dtype=torch.float32, device=launch.device) for _ in range(3)))
+
+
 def _stats(launch: Launch, target: Target, goal: Goal, tile: Tile) -> RowLosses:
     n, k = launch.x.shape[0], launch.w.shape[0]
     parts, per_part = splits(n, k, tile, launch.processors)
@@ -79,12 +84,12 @@ def _stats(launch: Launch, target: Target, goal: Goal, tile: Tile) -> RowLosses:
         **target.constants(), **launch.constants(tile),
     )  # fmt: skip
     named = _target_logits(launch, target, goal)
-    losses = torch.empty(3, n, dtype=torch.float32, device=launch.device)
+    losses = _space(n, launch)
     combine_kernel[(-(-n // 128),)](
         *partials, named, target.kept, *losses, n, parts, goal.label_smoothing, goal.z_regularization,
         BLOCK=128, DENSE_TARGET=target.kind == DENSE.value,
     )  # fmt: skip
-    return RowLosses(*losses)
+    return losses
 
 
 def _target_logits(launch: Launch, target: Target, goal: Goal) -> Tensor:
@@ -215,7 +220,7 @@ def _few(
     def run(tile: Tile) -> tuple[RowLosses, Chunk | None]:
         tile = Tile(tile.block_m, max(16, 1 << (k - 1).bit_length()), tile.block_d, tile.warps, tile.stages)
         blocks = (-(-n // tile.block_m), 1)
-        losses = torch.empty(3, n, dtype=torch.float32, device=launch.device)
+        losses = _space(n, launch)
         some = factors is not None
         dlogits = torch.empty(n, k, dtype=launch.x.dtype, device=launch.device) if some else launch.nothing
         sums = _sums(launch, wanted, n, k, blocks, deterministic) if some else (None, None, None)
@@ -228,7 +233,7 @@ def _few(
             HAS_MARGIN=goal.margin > 0, GRADIENT=some, **_flags(sums, deterministic),
             **target.constants(), **launch.constants(tile),
         )  # fmt: skip
-        return RowLosses(*losses), Chunk(dlogits, *sums, None, tile) if some else None
+        return losses, Chunk(dlogits, *sums, None, tile) if some else None
 
     return run(chosen_tile("few", "few", launch.x.dtype, launch.device, run))
 
