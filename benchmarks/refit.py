@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from common import environment, interleaved, write
 from plumbline_backend.heads.linear_softmax import LinearSoftmax
@@ -30,7 +31,6 @@ N, D = 10_000, 384
 MORE = 10
 LADDER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7)
 WITHIN = 1e-5
-THREADS = 2
 Solve = Callable[[float], tuple[NDArray[Any], NDArray[Any]]]
 """A tolerance to weights (K, D) and bias (K,)."""
 
@@ -40,16 +40,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Refit of the head against scikit-learn")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 100], help="of the made features")
+    parser.add_argument("--threads", type=int, default=2, help="for both; 1 on a busy machine")
     parser.add_argument("--data", type=Path, help="NPZ with X and y instead of made features")
     options = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(options.threads)
+    threadpool_limits(options.threads)
     sets = (
         {"given": given(options.data)} if options.data else {f"{k} classes": made(k) for k in options.classes}
     )
     result: dict[str, Any] = {
         "benchmark": "refit",
         **environment(["torch", "scikit-learn", "numpy", "scipy"]),
-        "threads": THREADS,
+        "threads": options.threads,
         "rounds": options.rounds,
         "within_relative_gap": WITHIN,
         "cases": {name: case(x, y, options.rounds) for name, (x, y) in sets.items()},

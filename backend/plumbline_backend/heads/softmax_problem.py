@@ -121,16 +121,28 @@ def _evaluate(problem: SoftmaxProblem, features: Tensor, share: Tensor) -> Evalu
 
 
 def _mean_and_spread(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """(d,) weighted means and standard deviations in float64; a constant column has spread 1."""
-    shift = x[0].double()
-    first, second = torch.zeros_like(shift), torch.zeros_like(shift)
+    """(d,) weighted means and standard deviations in float64; a constant column has spread 1.
+
+    In the features' own type where that is enough: no square overflows or vanishes, and the first row, from
+    which the columns are measured, is no outlier that would drown the variance in rounding.
+    """
+    first, second = _moments(x, share, x.dtype)
+    if not (torch.isfinite(second) & (second - first**2 > 1e-3 * second)).all():
+        first, second = _moments(x, share, torch.float64)
+    spread = (second - first**2).clamp_min(0).sqrt()
+    return x[0].double() + first, torch.where(spread > 0, spread, 1.0)
+
+
+def _moments(x: Tensor, share: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weighted sums of the columns' distances from the first row and of their squares, in float64."""
+    shift = x[0].to(dtype)
+    first, second = torch.zeros_like(x[0], dtype=torch.float64), torch.zeros_like(x[0], dtype=torch.float64)
     for start in range(0, len(x), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        moved = x[rows].double() - shift
-        first += share[rows] @ moved
-        second += share[rows] @ moved.square_()
-    spread = (second - first**2).clamp_min(0).sqrt()
-    return shift + first, torch.where(spread > 0, spread, 1.0)
+        moved = x[rows].to(dtype) - shift
+        first += (share[rows].to(dtype) @ moved).double()
+        second += (share[rows].to(dtype) @ moved.square_()).double()
+    return first, second
 
 
 def _float_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
