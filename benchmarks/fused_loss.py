@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -133,7 +134,7 @@ def on_cpu(shape: tuple[int, int, int], losses: dict[str, Loss], rounds: int) ->
         if heavy and frozen:
             continue
         x, w, y = inputs(shape, "cpu", frozen)
-        tasks = {name: (lambda loss=loss: step(loss, x, w, y)) for name, loss in losses.items()}
+        tasks = {name: partial(step, loss, x, w, y) for name, loss in losses.items()}
         timing = interleaved(tasks, 1 if heavy else rounds)
         kept = (w.numel() + (0 if frozen else x.numel())) * 4 / 2**20
         for name, loss in losses.items():
