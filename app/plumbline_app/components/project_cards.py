@@ -11,7 +11,8 @@ import panel as pn
 
 _STYLE = """
 :host { font-family: var(--pl-font); color: var(--pl-ink); }
-ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); }
+ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 16px;
+  grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); }
 li { display: flex; flex-direction: column; gap: 4px; padding: 20px; background: var(--pl-surface);
   border: 1px solid var(--pl-line); border-radius: 12px; }
 li:hover { border-color: var(--pl-primary); }
@@ -23,7 +24,8 @@ p { margin: 0; color: var(--pl-muted); font-size: 14px; }
 .meter { height: 6px; border-radius: 3px; background: var(--pl-grid); overflow: hidden; margin: 8px 0 4px; }
 .meter span { display: block; height: 100%; background: var(--pl-primary); }
 nav { display: flex; gap: 4px; margin: 8px -10px -10px; }
-nav a { display: inline-flex; align-items: center; min-height: var(--pl-touch); padding: 0 10px; color: var(--pl-primary);
+nav a { display: inline-flex; align-items: center; min-height: var(--pl-touch); padding: 0 10px;
+  color: var(--pl-primary);
   font-size: 14px; border-radius: var(--pl-radius); text-decoration: none; }
 nav a:hover { background: var(--pl-primary-soft); }
 nav a:first-child { font-weight: 700; }
