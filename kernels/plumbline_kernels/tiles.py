@@ -56,13 +56,13 @@ TABLE: dict[tuple[str, str, str], tuple[Tile, ...]] = {
     ("few", "few", "half"): _HALF_FEW,
     ("few", "few", "single"): _SINGLE_FEW,
     ("scores", "few", "half"): (Tile(64, 128, 64, 8, 3), Tile(128, 128, 64, 8, 3)),
-    ("scores", "few", "single"): _SINGLE_FEW,
+    ("scores", "few", "single"): (Tile(32, 128, 32, 8, 2),),
     ("scores", "many", "half"): (Tile(128, 128, 64, 8, 3), Tile(64, 128, 64, 8, 3)),
-    ("scores", "many", "single"): _SINGLE_WIDE,
+    ("scores", "many", "single"): (Tile(64, 64, 32, 8, 2),),
     ("scores", "split", "half"): _HALF_FLAT,
-    ("scores", "split", "single"): _SINGLE_FLAT,
+    ("scores", "split", "single"): (Tile(16, 64, 32, 8, 2),),
     ("top_m", "any", "half"): (Tile(32, 128, 64, 4, 3),),
-    ("top_m", "any", "single"): (Tile(16, 64, 32, 4, 2),),
+    ("top_m", "any", "single"): (Tile(16, 64, 32, 8, 2),),
 }
 
 _remembered: dict[str, Tile] = {}
