@@ -26,7 +26,7 @@ from jinja2 import Environment, FileSystemLoader
 from panel.io.application import Application
 from panel.io.fastapi import add_applications
 from panel.io.state import set_curdoc
-from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from plumbline_app.pages.page import Page
 from plumbline_app.session import Session
@@ -67,8 +67,8 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
         session: Session = page.session
         pn.extension(*page.extensions, nthreads=THREADS)
         pn.config.theme = "dark" if session.dark else "default"  # type: ignore[misc]
-        body = page.__panel__()
-        pn.panel(body).server_doc(doc, title=page.title, location=True)  # type: ignore[union-attr]
+        body: Any = page.__panel__()
+        body.server_doc(doc, title=page.title, location=True)
         doc.theme = bokeh_theme(session.dark)
         doc.template = template
         doc.template_variables.update(
@@ -112,9 +112,8 @@ async def _open_like_tornado(self: WSHandler, socket: WebSocket, token: str) -> 
     session_id = get_session_id(token)
     if session_id not in self.application_context._sessions:
         headers = HTTPHeaders(dict(socket.headers.items()))
-        request = HTTPServerRequest(
-            method="GET", uri=socket.url.path.removesuffix("/ws") or "/", headers=headers
-        )
+        line = RequestStartLine("GET", socket.url.path.removesuffix("/ws") or "/", "HTTP/1.1")
+        request = HTTPServerRequest(start_line=line, headers=headers)
         request.route_params = dict(socket.path_params)  # type: ignore[attr-defined]
         request.app_path = request.path  # type: ignore[attr-defined]
         await self.application_context.create_session_if_needed(session_id, request, token)

@@ -47,14 +47,19 @@ def browser_context_args() -> dict[str, Any]:
     return {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
 
 
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Server:
     """`plumbline serve` as a process of its own, which can be stopped, killed and started again."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.log = workspace.parent / f"{workspace.name}.log"
         self.process: subprocess.Popen[bytes] | None = None

@@ -10,6 +10,15 @@ from playwright.sync_api import BrowserContext, expect
 
 from conftest import OpenLabelling, Server, person_context
 
+FOCUSED = """
+() => {
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  return `${element?.className || element?.tagName} ${element?.textContent.trim().slice(0, 20)}`;
+}
+"""
+"""Class and words of what has the keyboard's focus, through shadow roots."""
+
 
 def test_a_key_answers_and_the_next_item_is_there_at_once(labelling: OpenLabelling) -> None:
     label = labelling().wait()
@@ -149,12 +158,7 @@ def test_keys_alone_reach_everything(labelling: OpenLabelling) -> None:
     reached = set()
     for _ in range(60):
         label.press("Tab")
-        reached.add(
-            label.page.evaluate(
-                """() => { let e = document.activeElement; while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;
-                return (e?.className || e?.tagName || "") + " " + (e?.textContent || "").trim().slice(0, 20) }"""
-            )
-        )
+        reached.add(label.page.evaluate(FOCUSED))
     words = " ".join(reached)
     for part in (
         "Skip",

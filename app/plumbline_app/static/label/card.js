@@ -45,7 +45,7 @@ export class LabelCard {
     });
     this.title = el("h1", { dir: "auto" });
     this.why = el("p", { class: "why" });
-    this.stage = el("div", { class: "stage" }, this.item.root);
+    this.stage = el("div", { class: "stage" }, this.item.root, this.note.root);
     this.opinion = keyButton("opinion", "Model’s opinion", "m", () => this.#toggleOpinion());
     this.actions = el(
       "div",
@@ -61,7 +61,7 @@ export class LabelCard {
     );
     this.message = el("p", { class: "message", role: "status" });
     this.main = el("div", { class: "work" }, el("header", {}, this.title, this.why), this.stage, this.answers.root, this.actions, this.history.root);
-    this.root = el("div", { class: "card" }, this.main, this.side.root, this.note.root, this.message);
+    this.root = el("div", { class: "card" }, this.main, this.side.root, this.message);
   }
 
   async #open(person) {
@@ -138,8 +138,8 @@ export class LabelCard {
     this.root.classList.toggle("reopened", this.reopened !== null);
     this.root.classList.toggle("nothing", item === null);
     if (item === null) return this.#showNothing();
-    this.why.textContent = this.reopened ? "An earlier answer: choose again to change it, Escape to go back." : (item.reason ?? "");
     if (this.firstClasses) return;
+    this.why.textContent = this.reopened ? "An earlier answer: choose again to change it, Escape to go back." : (item.reason ?? "");
     this.item.show(item);
     this.since = performance.now();
     this.seen.set(item.item, item);

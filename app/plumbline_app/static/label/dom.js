@@ -1,5 +1,7 @@
 // Elements without HTML: whatever comes from data is set as text, so it can never become markup.
 
+export const TINY_PX = 128; // Images up to this size are shown with sharp pixels: smoothing would invent what is not there.
+
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

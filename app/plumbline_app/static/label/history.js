@@ -1,10 +1,17 @@
 // The strip of last answers, newest first: what it was, what was said, and whether it is saved.
 
-import { el, pressed } from "./dom.js";
+import { TINY_PX, el, pressed } from "./dom.js";
 
 const SHOWN = 24;
 const STATES = { skipped: "skipped", unsure: "unsure", flagged: "flagged" };
 const SYNC = { saving: "saving", retrying: "not saved, retrying", refused: "refused", saved: "saved" };
+
+// A thumbnail; tiny images keep their pixels sharp.
+function stampImage(url) {
+  const image = el("img", { src: url, alt: "" });
+  image.addEventListener("load", () => image.classList.toggle("tiny", image.naturalWidth <= TINY_PX));
+  return image;
+}
 
 export class History {
   constructor(onOpen) {
@@ -87,7 +94,7 @@ export class History {
   #stamp(entry, found, signature) {
     const said = entry.state === "answered" ? (found?.name ?? "unknown class") : STATES[entry.state];
     const { image, words } = entry.excerpt;
-    const picture = image ? el("img", { src: image, alt: "", loading: "lazy" }) : el("span", { class: "words", text: words, dir: "auto" });
+    const picture = image ? stampImage(image) : el("span", { class: "words", text: words, dir: "auto" });
     const button = el(
       "button",
       {

@@ -1,9 +1,7 @@
 // One item, large: its images, its texts, its columns with plots. Everything is shown as text.
 
-import { el, pressed } from "./dom.js";
+import { TINY_PX, el, pressed } from "./dom.js";
 import { drawHistogram, drawScatter, shortNumber } from "./plots.js";
-
-const TINY_PX = 128;
 
 export class ItemView {
   constructor(api, layout, onColumns) {
