@@ -43,7 +43,7 @@ def on_stream(n: int, calibrate_from: int, stream_share: float, accuracy_half_wi
         missing = TEN_POINTS - n
         return Advice(
             f"A rough figure: {n} random-stream answers",
-            f"Accuracy is known to ± {100 * accuracy_half_width:.0f} points. {TEN_POINTS} answers bring that under 10 "
+            f"Accuracy is known to ± {100 * accuracy_half_width:.1f} points. {TEN_POINTS} answers bring that under 10 "
             f"points whatever the accuracy is; {missing} more take {_asks(missing, stream_share)}.",
         )
     return None

@@ -59,8 +59,8 @@ def learning_curve(
 ) -> figure:
     """Accuracy with 95 % interval of each version, all measured on the same `n_stream` items.
 
-    points: in any order, at least one; reference: may be empty. Versions that share n_train are drawn at the
-    same place, the newest last.
+    points: in any order, at least one; reference: may be empty. Of versions that share
+    n_train the newest is drawn.
     """
     plot = frame(
         "Learning curve",
@@ -102,9 +102,7 @@ def show_reference(plot: figure, reference: Sequence[ReferencePoint]) -> None:
 def _series(plot: figure, name: str, color: str, legend: str, dashed: bool) -> GlyphRenderer:
     source = ColumnDataSource(_columns([]), name=name)
     plot.varea("n_train", "low", "high", source=source, fill_color=color, fill_alpha=0.14)
-    plot.segment(
-        "n_train", "low", "n_train", "high", source=source, line_color=color, line_width=1, line_alpha=0.3
-    )
+    plot.segment("n_train", "bar_low", "n_train", "bar_high", source=source, line_color=color, line_width=2)
     dash = "dashed" if dashed else "solid"
     line = {"line_color": color, "line_width": 2.5, "line_dash": dash, "legend_label": legend}
     plot.line("n_train", "value", source=source, **line)
@@ -113,7 +111,10 @@ def _series(plot: figure, name: str, color: str, legend: str, dashed: bool) -> G
 
 
 def _columns(rows: Sequence[tuple[str, int, Interval]]) -> dict[str, list[Any]]:
+    lone = len(rows) == 1  # a band needs two points; one gets a bar
     return {
+        "bar_low": [i.low if lone else np.nan for _, _, i in rows],
+        "bar_high": [i.high if lone else np.nan for _, _, i in rows],
         "what": [what for what, _, _ in rows],
         "n_train": [n for _, n, _ in rows],
         "value": [i.value for _, _, i in rows],

@@ -13,7 +13,7 @@ from panel.custom import JSComponent
 from plumbline_app.components.charts import percent, percent_interval
 from plumbline_backend.domain.types import Interval, LabelClass
 
-CellKind = Literal["text", "number", "image", "chip", "interval", "link"]
+CellKind = Literal["text", "name", "number", "image", "chip", "interval", "link"]
 
 
 class GridColumn(TypedDict):

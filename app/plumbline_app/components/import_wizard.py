@@ -85,7 +85,13 @@ class ImportWizard(Viewer):
         self._refusing(self._inspect)
 
     def _demo(self, name: str) -> None:
-        self._refusing(lambda: self._started(self._workspace.start_demo(name)))
+        title = demo_named(name).title
+        there = [row.slug for row in self._workspace.projects() if row.name == title]
+        if there:
+            link = (f"/p/{there[0]}/label", f"Open {title}")
+            fill(self._said, notice(f"{title} is there already", "Its answers are kept.", link=link))
+        else:
+            self._refusing(lambda: self._started(self._workspace.start_demo(name)))
 
     def _inspect(self) -> None:
         file = self._file()
@@ -129,6 +135,7 @@ class ImportWizard(Viewer):
         again = line(button("Import something else", self._start_over))
         if job.state == "done":
             result = job.result or {}
+            self._job_row.follow(None)
             fill(self._said, _welcome(job, result))
             skipped = (
                 [card("Rows left out", _skipped(result), _problem_lines(result))]

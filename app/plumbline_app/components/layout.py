@@ -78,6 +78,8 @@ def side_by_side(*parts: Any, narrow_px: int = NARROW_PX) -> pn.Row:
 
 def line(*parts: Any, **styles: str) -> pn.Row:
     """Parts in a line that wraps."""
+    for part in parts:
+        part.align = "center"
     return pn.Row(
         *parts,
         sizing_mode="stretch_width",

@@ -101,8 +101,8 @@ def stored_interval(stored: Sequence[float | int | None] | None) -> Interval:
     """An interval from a model's metrics, [value, low, high, n] with None for unknown."""
     if stored is None or stored[0] is None:
         return Interval(float("nan"), 0.0, 1.0, 0)
-    value, low, high, n = stored
-    return Interval(float(value), float(low or 0.0), float(1.0 if high is None else high), int(n or 0))
+    value, low, high, n = (float("nan") if figure is None else float(figure) for figure in stored)
+    return Interval(value, low, high, int(n))
 
 
 def _short(interval: Interval) -> str | None:

@@ -71,6 +71,7 @@ class PoolTable(Viewer):
             pn.state.location.sync(self, ["q", "state", "label", "column", "value", "page"])
         self._search.value, self._state.value, self._value.value = self.q, self.state, self.value
         self._column.value = self.column if self.column in self._names else ""
+        self._value.disabled = not self._column.value
         for widget in (self._search, self._state, self._label, self._column, self._value):
             widget.param.watch(lambda _: self._filter(), "value")
         self._columns.param.watch(lambda _: self.show(), "value")
@@ -110,6 +111,7 @@ class PoolTable(Viewer):
             self._label.value = self.label
 
     def _filter(self) -> None:
+        self._value.disabled = not self._column.value
         chosen = {
             "q": self._search.value,
             "state": self._state.value,
@@ -175,7 +177,7 @@ def _headings(shown: list[Column], image: Column | None) -> list[GridColumn]:
     first = [grid_column("", "image")] if image is not None else []
     people = [grid_column("State"), grid_column("Class", "chip"), grid_column("By")]
     kinds = [grid_column(c.name, "number" if c.role == "numeric" else "text") for c in shown]
-    return [*first, grid_column("Key"), *people, *kinds]
+    return [*first, grid_column("Key", "name"), *people, *kinds]
 
 
 def _row(

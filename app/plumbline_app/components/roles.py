@@ -14,8 +14,8 @@ from plumbline_backend.domain.types import COLUMN_ROLES, Column, ColumnRole
 
 ROLE_WORDS: dict[ColumnRole, str] = {
     "id": "id: names the item",
-    "text": "text: shown, and words become features",
-    "image": "image: shown, and pixels become features",
+    "text": "text: words become features",
+    "image": "image: pixels become features",
     "numeric": "number: a feature",
     "category": "category: a feature",
     "label": "existing label",

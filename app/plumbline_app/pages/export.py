@@ -105,7 +105,7 @@ class ExportPage(Page):
 
     def _classifier_card(self) -> Viewable:
         contents = Grid(caption="Files of the classifier")
-        contents.show([grid_column("File"), grid_column("What it is")], [list(row) for row in FILES])
+        contents.show([grid_column("File", "name"), grid_column("What it is")], [list(row) for row in FILES])
         return card(
             "Classifier",
             "The newest model, calibrated, as a folder in a zip file.",
