@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from skactiveml.classifier import SklearnClassifier
 from skactiveml.pool import UncertaintySampling
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from common import environment, interleaved, peak_extra_mib, write
 from plumbline_backend.domain.selection import PoolScores, rank
 from plumbline_backend.heads.linear_softmax import LinearSoftmax
 from plumbline_backend.strategies.margin import Margin
 
-D, K, LABELLED, ASKED, CHUNK, THREADS = 64, 10, 1000, 10, 65_536, 2
+D, K, LABELLED, ASKED, CHUNK = 64, 10, 1000, 10, 65_536
 
 
 def main() -> None:
@@ -31,8 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A margin query against scikit-activeml")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--threads", type=int, default=2, help="for both; 1 on a busy machine")
     options = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(options.threads)
+    threadpool_limits(options.threads)
     x, y = pool(options.items)
     head = LinearSoftmax(tolerance=1e-7).fit(x[:LABELLED], y[:LABELLED], K)
     queries = {"plumbline": ours(head, x), "scikit-activeml": theirs(x, y)}
@@ -55,7 +58,7 @@ def main() -> None:
         {
             "benchmark": "margin_query",
             **environment(["torch", "scikit-activeml", "scikit-learn", "numpy"]),
-            "threads": THREADS,
+            "threads": options.threads,
             "rounds": options.rounds,
             "shape": [options.items, D],
             "classes": K,
