@@ -309,6 +309,7 @@ def test_a_server_that_dies_loses_nothing_and_the_page_recovers(
     label = labelling(at=own_server).wait()
     label.press("1", "2", "3")
     label.settle()
+    served_by = label.page.evaluate("document.body.dataset.instance")
     own_server.stop(how)
     label.press("4", "5", "Space", "z", "6")
     expect(label.saved).to_contain_text("not saved yet, retrying")
@@ -316,7 +317,7 @@ def test_a_server_that_dies_loses_nothing_and_the_page_recovers(
     own_server.start()
     label.page.wait_for_function(
         "old => document.body && document.body.dataset.instance && document.body.dataset.instance !== old",
-        arg=label.page.evaluate("document.body.dataset.instance"),
+        arg=served_by,
         timeout=30_000,
     )
     label.wait()
@@ -366,7 +367,8 @@ def test_no_request_leaves_the_host(new_context: Callable[..., BrowserContext], 
     context.on("request", lambda request: asked.append(request.url))
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
-    for path in ("/", "/p/digits/label", "/p/wine/label", "/p/nothing/label"):
+    pages = [f"/p/wine/{name}" for name in ("data", "label", "model", "export")]
+    for path in ("/", "/import", "/p/digits/label", "/p/nothing/label", *pages):
         page.goto(server.url + path)
         page.wait_for_load_state("networkidle")
     assert asked

@@ -21,7 +21,8 @@ a { color: var(--pl-primary); }
 .notice.good { border-left-color: var(--pl-good); }
 .notice.warn { border-left-color: var(--pl-warn); }
 .notice.bad { border-left-color: var(--pl-bad); }
-.notice a { display: inline-flex; align-items: center; min-height: var(--pl-touch); margin-top: 8px; font-size: 14px; font-weight: 700; }
+.notice a { display: inline-flex; align-items: center; min-height: var(--pl-touch); margin-top: 8px;
+  font-size: 14px; font-weight: 700; }
 """
 
 

@@ -36,7 +36,20 @@ export class ClassEditor {
     return el("label", { class: "wording" }, el("span", { text: "Question" }), field);
   }
 
+  // Rows are drawn anew after each edit; a field that is being typed into keeps its focus and its words.
   #draw() {
+    const typing = this.rows.getRootNode().activeElement;
+    const kept = typing?.dataset.field && this.rows.contains(typing) ? typing : null;
+    this.#drawRows();
+    const again = kept && this.rows.querySelector(`[data-field="${CSS.escape(kept.dataset.field)}"]`);
+    if (!again) return;
+    const unsent = again.value !== kept.value;
+    again.value = kept.value;
+    again.focus();
+    if (unsent) again.addEventListener("blur", () => again.dispatchEvent(new Event("change")), { once: true });
+  }
+
+  #drawRows() {
     const rows = this.active.map((each, index) => this.#row(each, index));
     if (rows.length) rows.unshift(el("div", { class: "class-row head", "aria-hidden": "true" }, ...["Colour", "Name", "Key", "Description", "", ""].map((text) => el("span", { text }))));
     this.rows.replaceChildren(...rows);
@@ -45,9 +58,9 @@ export class ClassEditor {
   #row(each, index) {
     const edit = (changes) => this.#send({ kind: "edit", class_id: each.id, ...changes });
     const color = el("input", { type: "color", value: each.color, "aria-label": `Colour of ${each.name}`, onchange: () => edit({ color: color.value }) });
-    const name = el("input", { value: each.name, "aria-label": `Name of ${each.name}`, maxLength: 200, onchange: () => edit({ name: name.value }) });
-    const key = el("input", { class: "one-key", value: each.own_key, placeholder: each.key, maxLength: 1, "aria-label": `Key of ${each.name}`, onchange: () => edit({ key: key.value }) });
-    const words = el("input", { value: each.description, placeholder: "When to choose it", "aria-label": `Description of ${each.name}`, onchange: () => edit({ description: words.value }) });
+    const name = el("input", { "data-field": `${each.id}-name`, value: each.name, "aria-label": `Name of ${each.name}`, maxLength: 200, onchange: () => edit({ name: name.value }) });
+    const key = el("input", { "data-field": `${each.id}-key`, class: "one-key", value: each.own_key, placeholder: each.key, maxLength: 1, "aria-label": `Key of ${each.name}`, onchange: () => edit({ key: key.value }) });
+    const words = el("input", { "data-field": `${each.id}-description`, value: each.description, placeholder: "When to choose it", "aria-label": `Description of ${each.name}`, onchange: () => edit({ description: words.value }) });
     const move = el("span", { class: "move" }, this.#mover(index, -1, "↑", `Move ${each.name} up`), this.#mover(index, 1, "↓", `Move ${each.name} down`));
     return el("div", { class: "class-row" }, color, name, key, words, move, this.#merger(each));
   }
