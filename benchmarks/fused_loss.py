@@ -8,6 +8,7 @@ Writes results/fused_loss_<device>.json. Peers that are not installed are listed
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from common import environment, interleaved, peak_extra_mib, write
+from common import RESULTS, environment, interleaved, peak_extra_mib, write
 from plumbline_kernels import explain, linear_cross_entropy
 
 CPU_SHAPES = ((16384, 384, 10), (16384, 384, 1000), (4096, 768, 100_000))
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--shapes", default="", help="places in the list of shapes, such as 0,1")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--append", action="store_true", help="keep the lines that the result file has")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(0)
@@ -55,12 +57,16 @@ def main() -> None:
     places = [int(place) for place in chosen.shapes.split(",")] if chosen.shapes else range(len(shapes))
     losses, absent = contestants(chosen.device)
     measure = on_cpu if chosen.device == "cpu" else on_gpu
-    rows = [line for place in places for line in measure(shapes[place], losses, chosen.rounds)]
+    lines = [line for place in places for line in measure(shapes[place], losses, chosen.rounds)]
+    rows = [line | {"threads": chosen.threads, "rounds": chosen.rounds} for line in lines]
+    file = RESULTS / f"fused_loss_{chosen.device}.json"
+    if chosen.append and file.exists():
+        rows = json.loads(file.read_text())["results"] + rows
     head = environment(["torch", "triton", "cut-cross-entropy", "liger-kernel", "quack-kernels"])
     if chosen.device == "cuda":
         head["device"] = torch.cuda.get_device_name()
-    head |= {"threads": chosen.threads, "path": explain(chosen.device), "absent": absent}
-    write(f"fused_loss_{chosen.device}", head | {"rounds": chosen.rounds, "results": rows})
+    head |= {"path": explain(chosen.device), "absent": absent}
+    write(f"fused_loss_{chosen.device}", head | {"results": rows})
 
 
 def plain(x: Tensor, w: Tensor, y: Tensor) -> Tensor:

@@ -92,9 +92,9 @@ def cpu_gradients(
     and are NaN.
     """
     work = _start(features, head, goal)
-    sums = _Sums(work, wanted)
     weights = row_weight.to(work.dtype)
     rows, classes = chunk_shape(features.shape[0], head.n_classes, head.weight)
+    sums = _Sums(work, wanted, whole=classes >= head.n_classes)
     if classes < head.n_classes:
         if known is None:
             losses = cpu_row_losses(features, head, goal)
@@ -274,12 +274,16 @@ def turn_into_gradient(
 
 
 class _Sums:
-    """The gradients while they are being accumulated, in the type of the computation."""
+    """The gradients while they are being accumulated, in the type of the computation.
 
-    def __init__(self, work: _Work, wanted: Wanted) -> None:
+    whole: every row is met once, with all its classes, so that its gradient is written and not added to.
+    """
+
+    def __init__(self, work: _Work, wanted: Wanted, whole: bool) -> None:
         features, weight = work.features, work.head.weight
-        self.work, self.wanted = work, wanted
-        self.by_x = torch.zeros_like(features, dtype=work.dtype) if wanted.features else None
+        self.work, self.wanted, self.whole = work, wanted, whole
+        make = torch.empty_like if whole else torch.zeros_like
+        self.by_x = make(features, dtype=work.dtype) if wanted.features else None
         raw = wanted.weight or wanted.scale
         self.by_w = torch.zeros_like(weight, dtype=work.dtype) if raw else None
         self.by_bias = weight.new_zeros(weight.shape[0], dtype=work.dtype) if wanted.bias else None
@@ -299,7 +303,10 @@ class _Sums:
         if self.by_x is not None:
             if self.work.inverse_w is not None:
                 g = g.mul_(self.work.inverse_w[low:high])
-            self.by_x[start:stop].addmm_(g, weight)
+            if self.whole:
+                torch.mm(g, weight, out=self.by_x[start:stop])
+            else:
+                self.by_x[start:stop].addmm_(g, weight)
 
     def finish(self) -> Gradients:
         """Scale, project for cosines, and cast to the inputs' types."""
