@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import param
 import pytest
 
+from plumbline_app.components.address import from_address
 from plumbline_app.components.advice import calibration_sentence, headline, on_stream
 from plumbline_app.components.figures import Tile, facts, tiles
 from plumbline_app.components.grid import interval_cell
@@ -185,3 +187,25 @@ def test_an_empty_place_takes_no_room() -> None:
     assert len(somewhere) == 2
     fill(somewhere)
     assert not somewhere.visible
+
+
+class Looking(param.Parameterized):
+    q = param.String(default="")
+    page = param.Integer(default=1, bounds=(1, None))
+    state = param.Selector(default="", objects=["", "skipped"])
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("", {}),
+        ("?q=12&page=3", {"q": "12", "page": 3}),
+        ("?q=1e3&state=skipped", {"q": "1e3", "state": "skipped"}),
+        ("?page=-1&state=bogus&other=1", {}),
+        ("?page=abc&q=%3Cscript%3E", {"q": "<script>"}),
+    ],
+)
+def test_an_address_gives_text_as_text_and_nothing_that_cannot_be(
+    search: str, expected: dict[str, Any]
+) -> None:
+    assert from_address(Looking(), ["q", "page", "state"], search) == expected

@@ -109,7 +109,7 @@ def test_bad_rows_are_named_and_the_rest_is_offered(importing: Watched, tmp_path
     expect(row).to_contain_text("32")
     page.get_by_role("button", name="Skip these rows and import the rest").click()
     expect(page.get_by_text("31 items with")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
-    expect(page.get_by_text("1 rows left out")).to_be_visible()
+    expect(page.get_by_text(", 1 row left out")).to_be_visible()
 
 
 def test_a_refresh_keeps_the_step(importing: Watched, tmp_path: Path) -> None:
@@ -187,6 +187,14 @@ def test_the_pool_is_paged_searched_and_filtered(new_context: Contexts, server: 
     expect(table.get_by_text("digit-0050")).to_be_visible()
     page.reload()
     expect(page.get_by_text("51 to 100 of 1,797 items")).to_be_visible()
+    page.goto(f"{server.url}/p/digits/data?page=99")
+    expect(page.get_by_text("1,751 to 1,797 of 1,797 items")).to_be_visible()
+    page.get_by_label("Search keys and text").fill("012")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("that match, in a pool of 1,797")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Search keys and text")).to_have_value("012")
+    expect(page.get_by_text("that match, in a pool of 1,797")).to_be_visible()
     page.get_by_label("Search keys and text").fill("digit-012")
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 to 10 of 10 that match, in a pool of 1,797")).to_be_visible()

@@ -10,6 +10,7 @@ import panel as pn
 import param
 from panel.viewable import Viewable, Viewer
 
+from plumbline_app.components.address import keep_in_address
 from plumbline_app.components.controls import button
 from plumbline_app.components.import_review import ImportChoice, ImportReview, problems_grid
 from plumbline_app.components.import_source import ImportSource
@@ -42,8 +43,7 @@ class ImportWizard(Viewer):
         self._job_row = JobRow(workspace.jobs, self._ended)
 
     def __panel__(self) -> Viewable:
-        if pn.state.location is not None:
-            pn.state.location.sync(self, ["upload", "path", "job"])
+        keep_in_address(self, ["upload", "path", "job"])
         if not (self.upload or self.path or self.job):
             self._choose()
         return pn.Column(
@@ -195,7 +195,7 @@ class ImportWizard(Viewer):
 
 def _welcome(job: Job, result: Any) -> Viewable:
     slug = job.spec["slug"]
-    skipped = f", {result['n_skipped']:,} rows left out" if result.get("n_skipped") else ""
+    skipped = f", {_rows(result['n_skipped'])} left out" if result.get("n_skipped") else ""
     text = f"{result['n_items']:,} items with {result['n_features']:,} features{skipped}."
     return notice(
         f"{job.spec['name']} is ready", text, tone="good", link=(f"/p/{slug}/label", "Start labelling")
@@ -203,7 +203,7 @@ def _welcome(job: Job, result: Any) -> Viewable:
 
 
 def _skipped(result: Any) -> str:
-    return f"{result['n_skipped']:,} rows could not be read; the pool keeps them with their reasons in skipped.csv."
+    return f"{_rows(result['n_skipped'])} could not be read; the pool keeps them with their reasons in skipped.csv."
 
 
 def _problem_lines(result: Any) -> Viewable:
@@ -226,3 +226,7 @@ def _how_many(job: Job) -> str:
         else ""
     )
     return f"{len(result['problems']) + result.get('n_more', 0):,} problems.{more}"
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n:,} rows"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import panel as pn
 import param
 from panel.viewable import Viewable, Viewer
 
+from plumbline_app.components.address import keep_in_address
 from plumbline_app.components.controls import button, choice, several, text_field
 from plumbline_app.components.grid import Grid, GridColumn, chip, grid_column
 from plumbline_app.components.import_review import cell
@@ -67,8 +67,7 @@ class PoolTable(Viewer):
         self._forth = button("Next", lambda: self._turn(1), disabled=True)
 
     def __panel__(self) -> Viewable:
-        if pn.state.location is not None:
-            pn.state.location.sync(self, ["q", "state", "label", "column", "value", "page"])
+        keep_in_address(self, ["q", "state", "label", "column", "value", "page"])
         self._search.value, self._state.value, self._value.value = self.q, self.state, self.value
         self._column.value = self.column if self.column in self._names else ""
         self._value.disabled = not self._column.value
@@ -97,8 +96,15 @@ class PoolTable(Viewer):
             )
         except PlumblineError as error:
             fill(self._wrong, notice("That cannot be searched for", str(error), tone="bad"))
+            self._count.object = ""
             return
         fill(self._wrong)
+        if self.page > 1 and not len(found.positions):
+            self.page = max(
+                1, -(-found.n_total // PAGE_ROWS)
+            )  # the last one: the address or a filter went past it
+            self.show()
+            return
         self._positions = found.positions.tolist()
         self._draw()
         self._draw_pager(found.n_total)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-import panel as pn
 import param
 from panel.viewable import Viewable
 
+from plumbline_app.components.address import keep_in_address
 from plumbline_app.components.controls import button
 from plumbline_app.components.job_row import POLL_MS, JobRow
 from plumbline_app.components.layout import fill, line, page_column, place
@@ -48,8 +48,7 @@ class ModelPage(Page):
         self._notice = place()
         self._body = place()
         top = line(heading("Model", BELOW), self._train, **{"flex-wrap": "nowrap"})
-        if pn.state.location is not None:
-            pn.state.location.sync(self, ["version"])
+        keep_in_address(self, ["version"])
         self.param.watch(lambda _: self._draw(), "version")
         self.every(POLL_MS, self._tick)
         return page_column(top, self._job_row, self._notice, line(self._standing, self._show), self._body)
