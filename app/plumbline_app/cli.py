@@ -112,7 +112,7 @@ def import_(
             on_problem="skip" if skip_bad_rows else "refuse",
         )  # fmt: skip
         done = _follow(opened, job)
-        result = {"slug": done.spec["slug"], **(done.result or {})}
+        result = dict(done.result or {})
     if as_json:
         print(json.dumps(result))
     else:
@@ -207,9 +207,8 @@ def _with_roles(columns: tuple[Column, ...], given: list[str]) -> list[Column]:
         column, _, role = assignment.rpartition("=")
         if column not in {c.name for c in columns} or role not in COLUMN_ROLES:
             names = ", ".join(c.name for c in columns)
-            raise InputError(
-                f"--role: found {assignment!r}; expected COLUMN=ROLE, COLUMN one of {names}, ROLE one of {', '.join(COLUMN_ROLES)}"
-            )
+            valid = f"COLUMN one of {names}, ROLE one of {', '.join(COLUMN_ROLES)}"
+            raise InputError(f"--role: found {assignment!r}; expected COLUMN=ROLE, {valid}")
         roles[column] = role
     return [replace(c, role=roles.get(c.name, c.role)) for c in columns]
 

@@ -54,6 +54,7 @@ def _extra(name: str, module: str, extra: str) -> Finding:
 
 def _kernels() -> Finding:
     import torch
+
     from plumbline_kernels import which_path
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"

@@ -43,7 +43,7 @@ class Answers:
         self._question_id = question_id
         self._in_reserve = np.zeros(n_items, dtype=bool)
         self._in_reserve[reserve] = True
-        self._lookback = 0 if store.single_writer else CONCURRENT_IDS
+        self._lookback = 0 if store.database.dialect == "sqlite" else CONCURRENT_IDS
         self._seen = -1
         self._people: dict[int, dict[int, Answer]] = {}
         self._imported: dict[int, Answer] = {}
@@ -110,6 +110,17 @@ class Answers:
         classes = tuple(c.id for c in question.active if c.id in present)
         return _labels(rows, classes), classes
 
+    def training_by_stratum(self, question: Question) -> list[tuple[str, str]]:
+        """For each item that is trained on, its class id and how it came to be asked ("imported" included)."""
+        labels, classes = self.training(question)
+        rows = []
+        with self._lock:
+            for item, target in zip(labels.items.tolist(), labels.targets.tolist(), strict=True):
+                given = [a for a in self._people.get(item, {}).values() if a.state == "answered"]
+                stratum = max(given, key=lambda a: a.id).stratum if given else "imported"
+                rows.append((classes[target], stratum))
+        return rows
+
     def stream(self, question: Question, classes: tuple[str, ...]) -> Labels:
         """Answers to asks of the random stream; -1 as the target where the class is not among `classes`."""
         with self._lock:
@@ -137,6 +148,18 @@ class Answers:
             return (
                 None if imported is None or imported.class_id is None else question.resolve(imported.class_id)
             )
+
+    def items_with(self, question: Question, state: State | None, class_id: str | None) -> Positions:
+        """Items in the given state, carrying the given class, or both, in ascending order; None asks for neither."""
+        with self._lock:
+            items = sorted(self._people.keys() | self._imported.keys())
+            found = [
+                item
+                for item in items
+                if (state is None or self.state(item) == state)
+                and (class_id is None or self.choice(item, question) == class_id)
+            ]
+        return np.array(found, dtype=np.int64)
 
     def n_by_state(self) -> Counter[str]:
         """How many items have each state; an item answered by anyone counts as answered."""

@@ -13,7 +13,7 @@ from plumbline_backend.domain.splits import draw_reserve
 from plumbline_backend.domain.types import Column, Positions
 from plumbline_backend.pool.build import build_pool
 from plumbline_backend.pool.demos import build_demo
-from plumbline_backend.pool.features import default_spec, fit_features
+from plumbline_backend.pool.features import fit_features
 from plumbline_backend.pool.pool import Pool
 
 STREAM_FILE = "stream.npy"
@@ -24,7 +24,7 @@ Report = Callable[[float, str], None]
 
 
 def import_pool(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    """Build the pool of a file. spec: file, folder, columns, on_problem, stream_share, seed."""
+    """Build the pool of a file. spec: slug, file, folder, columns, on_problem, stream_share, seed."""
     folder = Path(spec["folder"])
     columns = [Column(**{**c, "examples": tuple(c.get("examples", ()))}) for c in spec["columns"]]
     with _emptied_on_failure(folder):
@@ -37,6 +37,7 @@ def import_pool(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
         )
         n_features = _features_and_reserve(folder, spec, report)
     return {
+        "slug": spec["slug"],
         "n_items": summary.n_items,
         "n_skipped": summary.n_skipped,
         "problems": [str(problem) for problem in summary.problems[:100]],
@@ -45,12 +46,12 @@ def import_pool(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
 
 
 def import_demo(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    """Build a demo's pool. spec: name, folder, stream_share, seed."""
+    """Build a demo's pool. spec: slug, name, folder, stream_share, seed."""
     folder = Path(spec["folder"])
     with _emptied_on_failure(folder):
-        build_demo(spec["name"], folder)
-        n_features = _features_and_reserve(folder, spec, report)
-    return {"n_items": Pool.open(folder).n_items, "n_skipped": 0, "problems": [], "n_features": n_features}
+        summary = build_demo(spec["name"], folder, progress=report)
+        n_features = _draw_reserve(folder, spec)
+    return {"slug": spec["slug"], "n_items": summary.n_items, "n_skipped": 0, "problems": [], "n_features": n_features}
 
 
 def load_stream_order(folder: Path) -> Positions:
@@ -75,11 +76,15 @@ class _emptied_on_failure:  # noqa: N801 - a context manager, read as a verb
 
 def _features_and_reserve(folder: Path, spec: Mapping[str, Any], report: Report) -> int:
     pool = Pool.open(folder)
+    fit_features(
+        pool, progress=lambda done, message: report(POOL_SHARE + (1 - POOL_SHARE) * done, message)
+    )
+    return _draw_reserve(folder, spec)
+
+
+def _draw_reserve(folder: Path, spec: Mapping[str, Any]) -> int:
+    """Write the reserve beside the features; returns how many features there are."""
+    pool = Pool.open(folder)
     rng = np.random.default_rng(spec["seed"])
     np.save(folder / STREAM_FILE, draw_reserve(pool.n_items, spec["stream_share"], rng), allow_pickle=False)
-    fit_features(
-        pool,
-        default_spec(pool.columns),
-        progress=lambda done, message: report(POOL_SHARE + (1 - POOL_SHARE) * done, message),
-    )
-    return int(Pool.open(folder).features.d)
+    return int(pool.features.d)

@@ -29,8 +29,8 @@ from plumbline_backend.domain.types import (
     NewJudgement,
     Positions,
     ProjectRow,
-    Question,
     QueryRow,
+    Question,
 )
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
@@ -289,7 +289,7 @@ class Loop:
         if len(classes) < 2:
             (only,) = classes
             name = next(c.name for c in self.question().classes if c.id == only)
-            return f"All {len(labels.items)} answers so far say {name!r}; a model needs answers of at least two classes."
+            return f"All {len(labels.items)} answers so far say {name!r}; a model needs answers of two classes."
         return ""
 
     def _settings_changed(self, model: ModelVersion) -> bool:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from plumbline_backend import exports, report
+import numpy as np
+
+from plumbline_backend import classifier_export, exports, report
 from plumbline_backend.domain import schema
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import (
@@ -18,6 +20,7 @@ from plumbline_backend.domain.types import (
     Judgement,
     ModelVersion,
     NewJudgement,
+    Positions,
     ProjectRow,
     Question,
     QuestionChange,
@@ -169,6 +172,24 @@ class Project:
             for position in positions
         ]
 
+    def positions_with(
+        self, state: State | Literal["none"] | None = None, class_id: str | None = None
+    ) -> Positions | None:
+        """Items in a state that people gave ("none": in no state) and carrying a class; None when neither is asked."""
+        if state is None and class_id is None:
+            return None
+        answers, question = self.loop.answers, self.question()
+        answers.refresh()
+        if state != "none":
+            return answers.items_with(question, state, class_id)
+        stated = np.zeros(self.row.n_items, dtype=bool)
+        for each in STATES:
+            stated[answers.items_with(question, each, None)] = True
+        if class_id is None:
+            return np.flatnonzero(~stated)
+        carrying = answers.items_with(question, None, class_id)
+        return carrying[~stated[carrying]]
+
     # The loop
 
     def next_items(self, judge: Judge, holder: str, n: int = 10) -> list[Ask]:
@@ -238,7 +259,7 @@ class Project:
 
     def models(self) -> list[ModelVersion]:
         """Every model version, oldest first."""
-        return self._store.models.list(self._question_id)
+        return self._store.models.list(self._question_id)[::-1]
 
     def predict(self, positions: Sequence[int]) -> report.Prediction | None:
         """Calibrated probabilities of the newest model for these items, or None while there is none."""
@@ -249,9 +270,9 @@ class Project:
         """How good a model is, measured on the random stream; the newest model unless another is named."""
         return report.model_report(self, model_id)
 
-    def learning_curve(self) -> report.LearningCurve:
+    def learning_curve(self, with_reference: bool = True) -> report.LearningCurve:
         """Accuracy of every version on the same random-stream items, beside a random-sampling reference."""
-        return report.learning_curve(self)
+        return report.learning_curve(self, with_reference)
 
     # The question
 
@@ -294,21 +315,35 @@ class Project:
     # Exports
 
     def export_labels(self, path: str | Path, format: str = "csv", **options: Any) -> Path:  # noqa: A002
-        """Write the labels as csv, parquet or jsonl. Options: history (all rows), spreadsheet_safe."""
-        return exports.write_labels(self, self._store, Path(path), format, **options)
+        """Write the labels as csv, parquet or jsonl. Options: history (all rows); csv: spreadsheet_safe."""
+        exports.write_labels(self, self._store, Path(path), format, **options)
+        return Path(path)
 
     def export_classifier(self, folder: str | Path) -> Path:
         """Write the newest model as a folder that runs without Plumbline. Raises ConflictError without a model."""
-        return exports.write_classifier(self, self._store, Path(folder))
+        return classifier_export.write(self, Path(folder))
 
     def start_export(self, what: Literal["labels", "classifier"], **options: Any) -> Job:
-        """Export in the background into the workspace's exports folder; the job's result holds the file's name."""
+        """Export in the background into the workspace; the job's result holds the file's name."""
         return exports.start(self, self._store, self._jobs, what, options)
+
+    def exports(self) -> list[exports.ExportFile]:
+        """Finished exports that can be downloaded, newest first."""
+        return exports.listed(self.exports_folder)
+
+    def export_path(self, name: str) -> Path:
+        """Where a finished export lies. Raises NotFoundError."""
+        return exports.find(self.exports_folder, name)
 
     @property
     def seed(self) -> int:
         """Seed of the project's reserve and rankings."""
         return self.loop.seed
+
+    @property
+    def l2(self) -> float:
+        """Penalty of the linear head."""
+        return float(self._settings["head_l2"])
 
     @property
     def calibrate_from(self) -> int:

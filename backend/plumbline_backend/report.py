@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from plumbline_backend.answers import Labels
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain.curves import ReferencePoint, random_reference
 from plumbline_backend.domain.errors import NotFoundError
-from plumbline_backend.domain.metrics import Evaluation
+from plumbline_backend.domain.metrics import Evaluation, accuracy
 from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion, Proba, Question
 from plumbline_backend.evaluation import evaluate_on_stream, to_schema
 from plumbline_backend.heads.linear_softmax import LinearSoftmax
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
 
 MAX_CURVE_POINTS = 60
 """Versions drawn in the learning curve, spread evenly over those there are."""
-REFERENCE_REPEATS = 20
+REFERENCE_REPEATS = 10
+REFERENCE_SIZES = (5, 10, 20, 40, 80, 160, 320, 640)
+REFERENCE_LARGEST_SHARE = 0.8
+"""At least a fifth of the stream stays to test a reference head on."""
+MIN_REFERENCE = 10
 
 
 @dataclass(frozen=True)
@@ -107,18 +113,55 @@ def model_report(project: Project, model_id: int | None) -> ModelReport | None:
     )
 
 
-def learning_curve(project: Project) -> LearningCurve:
-    """Every version (thinned to 60) judged by the same stream answers, and what random sampling would have given."""
+def learning_curve(project: Project, with_reference: bool = True) -> LearningCurve:
+    """Every version (thinned to 60) judged by the same stream answers, beside what random sampling gives.
+
+    The reference trains up to 80 throw-away heads, a second or more; without it the rest comes at once.
+    """
     question = project.question()
     stream = _stream(project, question)
     models = project.models()
-    shown = np.unique(np.linspace(0, len(models) - 1, MAX_CURVE_POINTS).round().astype(int)) if models else []
     features = project.pool.features.gather(stream.items)
     points = []
-    for index in shown:
+    for index in (
+        np.unique(np.linspace(0, len(models) - 1, MAX_CURVE_POINTS).round().astype(int)) if models else ()
+    ):
         model = models[int(index)]
         columns = np.array(_columns(question, model))
         predicted = columns[_head(project, model).logits(features).argmax(axis=1)]
-        points.append(CurvePoint(model.version, model.n_train, _accuracy(predicted, stream.targets)))
-    reference = random_reference_of(project, features, stream.targets)
-    return LearningCurve(tuple(points), reference[0], len(stream.items), reference[1])
+        points.append(CurvePoint(model.version, model.n_train, accuracy(predicted, stream.targets)))
+    reference, note = (
+        _reference(project, features, stream.targets) if with_reference else ((), "is being computed")
+    )
+    return LearningCurve(tuple(points), reference, len(stream.items), note)
+
+
+def _reference(
+    project: Project, features: NDArray[np.float32], targets: NDArray[np.int64]
+) -> tuple[tuple[ReferencePoint, ...], str]:
+    """Heads that learn from some of the stream's items and are tested on the others, then thrown away."""
+    n = len(targets)
+    if n < MIN_REFERENCE:
+        return (), f"needs {MIN_REFERENCE} random-stream answers; there are {n}"
+    sizes = [size for size in REFERENCE_SIZES if size <= n * REFERENCE_LARGEST_SHARE]
+
+    def fit(x: NDArray[np.floating[Any]], y: NDArray[np.integer[Any]], n_classes: int) -> LinearSoftmax:
+        return LinearSoftmax(l2=project.l2).fit(x, y, n_classes)
+
+    rng = np.random.default_rng(project.seed)
+    return tuple(random_reference(features, targets, fit, sizes, REFERENCE_REPEATS, rng)), ""
+
+
+def _stream(project: Project, question: Question) -> Labels:
+    project.loop.answers.refresh()
+    return project.loop.answers.stream(question, tuple(c.id for c in question.active))
+
+
+def _head(project: Project, model: ModelVersion) -> LinearSoftmax:
+    return LinearSoftmax.load(project.folders.models / model.folder)
+
+
+def _columns(question: Question, model: ModelVersion) -> list[int]:
+    """For each class the head was trained on, its place among the active classes of today."""
+    active = [c.id for c in question.active]
+    return [active.index(question.resolve(class_id)) for class_id in model.metrics["classes"]]

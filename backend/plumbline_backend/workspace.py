@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import IO, Any, Literal
 
 from plumbline_backend.domain.errors import ConflictError, InputError, did_you_mean
-from plumbline_backend.domain.schema import first_classes
+from plumbline_backend.domain.schema import first_classes, natural_order
 from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
-from plumbline_backend.importers.preview import Preview, inspect_file
+from plumbline_backend.importers import OnProblem, Preview, inspect_file
 from plumbline_backend.jobs.executors import Executor, SubprocessExecutor, Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.pool.demos import DEMOS
@@ -28,7 +28,6 @@ from plumbline_backend.store import open_store
 
 LabelUse = Literal["reference", "training", "ignore"]
 LABEL_USES: tuple[LabelUse, ...] = ("reference", "training", "ignore")
-OnProblem = Literal["refuse", "skip"]
 LABEL_CHUNK = 10_000
 DEFAULT_QUESTION = "Which class does this item belong to?"
 
@@ -124,12 +123,12 @@ class Workspace:
         """Build a demo project in the background."""
         demo = DEMOS[name]
         slug = self._free_slug(name)
-        spec = {"name": name, "folder": str(self.folder / "pool" / slug), **self._reserve_spec()}
+        spec = {"slug": slug, "name": name, "folder": str(self.folder / "pool" / slug), **self._reserve_spec()}
         made = {
             "name": demo.title,
             "text": demo.question,
             "label_use": "reference",
-            "guidelines": demo.guidelines,
+            "guidelines": "",
         }
         return self._start("demo", slug, spec, made)
 
@@ -162,6 +161,7 @@ class Workspace:
             columns = [replace(c, role="ignore") if c.role == "label" else c for c in columns]
         slug = self._free_slug(name)
         spec = {
+            "slug": slug,
             "file": str(Path(path).resolve()),
             "folder": str(self.folder / "pool" / slug),
             "columns": [asdict(c) for c in columns],
@@ -219,7 +219,7 @@ class Workspace:
         """Write the project's rows once its pool is complete on disk."""
         pool = Pool.open(self.folder / "pool" / slug)
         label = next((c.name for c in pool.columns if c.role == "label"), None)
-        classes = first_classes(pool.distinct(label)) if label is not None else ()
+        classes = first_classes(natural_order(pool.value_counts(label))) if label is not None else ()
         settings = {
             **self._reserve_spec(),
             "strategy": self.settings["strategy"],
@@ -253,7 +253,7 @@ class Workspace:
                 for position, value in zip(positions, values, strict=True)
                 if value is not None and str(value) != ""
             ]
-            self.store.ledger.record_many(rows)
+            self.store.ledger.record_many(rows, batch=f"import {start}")
 
     def _reserve_spec(self) -> dict[str, Any]:
         return {"stream_share": self.settings["stream_share"], "seed": self.settings["seed"]}

@@ -40,7 +40,7 @@ def test_nan_and_out_of_range_numbers_are_refused(value):
 
 
 def test_a_whole_number_is_not_rounded_silently():
-    with pytest.raises(InputError, match="setting 'seed' is 1.5; expected a whole number"):
+    with pytest.raises(InputError, match=r"setting .seed. is 1\.5; expected a whole number"):
         load_settings(None, {}, {"seed": 1.5})
 
 

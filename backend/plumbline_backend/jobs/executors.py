@@ -62,7 +62,8 @@ class SubprocessExecutor:
 
     def run(self, lane: str, work: Work, report: Report) -> Mapping[str, Any]:
         worker = self._worker(lane)
-        assert worker.stdin is not None and worker.stdout is not None  # both are pipes
+        assert worker.stdin is not None  # a pipe, as is stdout
+        assert worker.stdout is not None
         try:
             worker.stdin.write(json.dumps({"task": work.task, "spec": work.spec}) + "\n")
             worker.stdin.flush()

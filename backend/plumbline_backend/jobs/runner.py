@@ -16,14 +16,17 @@ from typing import Any
 
 from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, JobFailedError, PlumblineError
 from plumbline_backend.domain.types import Job
-from plumbline_backend.jobs.executors import Executor, Work
+from plumbline_backend.jobs.executors import Executor, Report, Work
 from plumbline_backend.store import Store
+from plumbline_backend.store.jobs import FinalState
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 0.2
 """The pages read a job's row this often; writing it more often would only queue at the database."""
 
+Inside = Callable[[Report], Mapping[str, Any]]
+"""Work that needs the store and so runs in this process, in the job's own thread."""
 OnResult = Callable[[Job, Mapping[str, Any]], None]
 
 
@@ -51,7 +54,7 @@ class Jobs:
         self,
         kind: str,
         project_id: int | None,
-        work: Work,
+        work: Work | Inside,
         on_result: OnResult,
         lane: str,
         summary: Mapping[str, Any] | None = None,
@@ -85,7 +88,10 @@ class Jobs:
 
     def cancel(self, job_id: int) -> Job:
         """Ask for the end of a job; a running one is stopped at once. Cancelling an ended job does nothing."""
-        self._store.jobs.request_cancel(job_id)
+        try:
+            self._store.jobs.request_cancel(job_id)
+        except ConflictError:
+            return self.get(job_id)  # it has ended meanwhile
         with self._lock:
             lane = self._lane_of.get(job_id)
         if lane is not None:
@@ -121,7 +127,7 @@ class Jobs:
         except Exception:
             logger.exception("deciding whether a job is due failed")
 
-    def _run(self, job: Job, work: Work, on_result: OnResult, lane: str) -> None:
+    def _run(self, job: Job, work: Work | Inside, on_result: OnResult, lane: str) -> None:
         try:
             with self._lane_locks[lane]:
                 self._run_claimed(job, work, on_result, lane)
@@ -129,9 +135,10 @@ class Jobs:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def _run_claimed(self, job: Job, work: Work, on_result: OnResult, lane: str) -> None:
-        if self._closing or self._store.jobs.get(job.id).state == "cancelled":
+    def _run_claimed(self, job: Job, work: Work | Inside, on_result: OnResult, lane: str) -> None:
+        if self._closing:
             self._store.jobs.request_cancel(job.id)
+        if self._store.jobs.get(job.id).state == "cancelled":
             return
         claimed = self._store.jobs.claim(job.id, self._lease_s)
         with self._lock:
@@ -140,7 +147,8 @@ class Jobs:
         beat = threading.Thread(target=self._keep_alive, args=(claimed, ended), daemon=True)
         beat.start()
         try:
-            result = self._executor.run(lane, work, self._reporter(claimed))
+            report = self._reporter(claimed)
+            result = self._executor.run(lane, work, report) if isinstance(work, Work) else work(report)
             ended.set()
             beat.join()
             if not self._store.jobs.heartbeat(claimed.id, claimed.token, 1.0, "saving", self._lease_s):

@@ -10,7 +10,6 @@ TASKS = {
     "import": "plumbline_backend.ingest:import_pool",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
-    "export_classifier": "plumbline_backend.exporters.task:export_classifier",
 }
 
 
