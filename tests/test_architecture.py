@@ -16,6 +16,8 @@ PACKAGES = {
     "app": ROOT / "app" / "plumbline_app",
 }
 MAX_LINES = 400
+TRAVELS_ALONE = {"backend/plumbline_backend/exporters/classifier/predict.py": 450}
+"""Copied into every export as its only code, so it cannot be spread over modules."""
 
 
 def modules_imported_by(path: Path) -> set[str]:
@@ -84,6 +86,7 @@ def test_no_file_is_crowded(package):
     crowded = {
         str(path.relative_to(ROOT)): n
         for path in sources(package)
-        if (n := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES
+        if (n := len(path.read_text(encoding="utf-8").splitlines()))
+        > TRAVELS_ALONE.get(str(path.relative_to(ROOT)), MAX_LINES)
     }
     assert crowded == {}

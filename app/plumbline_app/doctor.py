@@ -53,20 +53,17 @@ def _extra(name: str, module: str, extra: str) -> Finding:
 
 
 def _kernels() -> Finding:
-    import torch
+    from plumbline_kernels import explain
 
-    from plumbline_kernels import which_path
-
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
-    chosen = which_path(torch.empty(0, device="cuda" if torch.cuda.is_available() else "cpu"))
-    return Finding("kernel path", True, f"{chosen.path} ({chosen.reason}); {device}; {os.cpu_count()} cores")
+    return Finding("kernels", True, explain())
 
 
 def _database() -> Finding:
     from plumbline_backend.store import sqlite_report
 
     report = sqlite_report()
-    return Finding("sqlite", report.ok, report.found, report.remedy)
+    found = f"{report.version} through {report.driver}, journal {report.journal_mode}"
+    return Finding("sqlite", report.wal_safe, found, report.advice, optional=True)
 
 
 def _disk(workspace: Path) -> Finding:

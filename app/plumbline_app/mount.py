@@ -66,7 +66,7 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
         page = build(pn.state.route_params, pn.state.cookies)
         session: Session = page.session
         pn.extension(*page.extensions, nthreads=THREADS)
-        pn.config.theme = "dark" if session.dark else "default"  # type: ignore[misc]
+        pn.config.theme = "dark" if session.dark else "default"
         body: Any = page.__panel__()
         body.server_doc(doc, title=page.title, location=True)
         doc.theme = bokeh_theme(session.dark)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from plumbline_backend.domain.types import Positions, Question, State, Stratum
+from plumbline_backend.domain.types import JudgeKind, Positions, Question, State, Stratum
 from plumbline_backend.store import Store
 
 CONCURRENT_IDS = 200
@@ -113,7 +113,7 @@ class Answers:
     def training_by_stratum(self, question: Question) -> list[tuple[str, str]]:
         """For each item that is trained on, its class id and how it came to be asked ("imported" included)."""
         labels, classes = self.training(question)
-        rows = []
+        rows: list[tuple[str, str]] = []
         with self._lock:
             for item, target in zip(labels.items.tolist(), labels.targets.tolist(), strict=True):
                 given = [a for a in self._people.get(item, {}).values() if a.state == "answered"]
@@ -185,7 +185,7 @@ class Answers:
                 return resolved
         return None
 
-    def _rows(self, kind: str) -> list[tuple[int, int, Answer]]:
+    def _rows(self, kind: JudgeKind) -> list[tuple[int, int, Answer]]:
         arrays = self._store.ledger.current_arrays(self._question_id, judge_kinds=(kind,))
         columns = zip(
             arrays.item.tolist(), arrays.judge_id.tolist(), arrays.id.tolist(), arrays.state, arrays.answer,

@@ -24,12 +24,26 @@ if TYPE_CHECKING:
 
 
 def write(project: Project, folder: Path) -> Path:
-    """Write the newest model to `folder`. Raises ConflictError without a model or where the folder exists."""
-    from plumbline_backend.exporters.classifier.export import export_classifier  # onnx takes a second to import
+    """Write the newest model to `folder`.
+
+    Raises ConflictError without a model, where the folder exists, and after a merge until a model has learned it.
+    """
+    from plumbline_backend.exporters.classifier.export import (
+        export_classifier,  # onnx takes a second to import
+    )
 
     report = project.report()
     if report is None:
-        raise ConflictError(f"project {project.slug!r} has no model to export yet. {project.status().waiting}")
+        raise ConflictError(
+            f"project {project.slug!r} has no model to export yet. {project.status().waiting}"
+        )
+    merged = [c for c in report.model.metrics["classes"] if project.question().resolve(c) != c]
+    if merged:
+        names = {c.id: c.name for c in project.question().classes}
+        raise ConflictError(
+            f"model version {report.model.version} still knows {', '.join(repr(names[c]) for c in merged)}, "
+            "merged since; the next version, trained in a moment, does not"
+        )
     return export_classifier(bundle_of(project, report), folder)
 
 

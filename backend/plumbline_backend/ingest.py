@@ -51,7 +51,13 @@ def import_demo(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     with _emptied_on_failure(folder):
         summary = build_demo(spec["name"], folder, progress=report)
         n_features = _draw_reserve(folder, spec)
-    return {"slug": spec["slug"], "n_items": summary.n_items, "n_skipped": 0, "problems": [], "n_features": n_features}
+    return {
+        "slug": spec["slug"],
+        "n_items": summary.n_items,
+        "n_skipped": 0,
+        "problems": [],
+        "n_features": n_features,
+    }
 
 
 def load_stream_order(folder: Path) -> Positions:
@@ -76,9 +82,7 @@ class _emptied_on_failure:  # noqa: N801 - a context manager, read as a verb
 
 def _features_and_reserve(folder: Path, spec: Mapping[str, Any], report: Report) -> int:
     pool = Pool.open(folder)
-    fit_features(
-        pool, progress=lambda done, message: report(POOL_SHARE + (1 - POOL_SHARE) * done, message)
-    )
+    fit_features(pool, progress=lambda done, message: report(POOL_SHARE + (1 - POOL_SHARE) * done, message))
     return _draw_reserve(folder, spec)
 
 

@@ -129,6 +129,7 @@ def _metrics(
         "strategy": spec["strategy"],
         "l2": spec["l2"],
         "classes": spec["classes"],
+        "active": spec["active"],
         "temperature": measured.calibrator.temperature_,
         "temperature_note": measured.calibrator.note_,
         "n_iterations": head.n_iterations_,

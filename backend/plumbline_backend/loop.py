@@ -112,7 +112,7 @@ class Loop:
             if (
                 newest is not None
                 and newest.ledger_id >= self.answers.newest_id
-                and not self._settings_changed(newest)
+                and not self._setup_changed(newest)
             ):
                 return None
             self._training = self._start_fit()
@@ -289,11 +289,15 @@ class Loop:
         if len(classes) < 2:
             (only,) = classes
             name = next(c.name for c in self.question().classes if c.id == only)
-            return f"All {len(labels.items)} answers so far say {name!r}; a model needs answers of two classes."
+            return (
+                f"All {len(labels.items)} answers so far say {name!r}; a model needs answers of two classes."
+            )
         return ""
 
-    def _settings_changed(self, model: ModelVersion) -> bool:
-        return bool(model.metrics.get("strategy") != self.strategy)
+    def _setup_changed(self, model: ModelVersion) -> bool:
+        """Whether the model was made for another strategy or other classes: a merge changes no judgement."""
+        active = {c.id for c in self.question().active}
+        return model.metrics["strategy"] != self.strategy or set(model.metrics["active"]) != active
 
     def _keep_origin(self, new: NewJudgement) -> NewJudgement:
         """A revision keeps the stratum and query of the answer it supersedes: they say how the item was drawn."""

@@ -28,10 +28,13 @@ from plumbline_backend.domain.types import (
     Stratum,
 )
 from plumbline_backend.ingest import load_stream_order
+from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.loop import Folders, Loop
 from plumbline_backend.pool.pool import Pool
+from plumbline_backend.reference import Reference
 from plumbline_backend.registry import STRATEGIES
+from plumbline_backend.report import LearningCurve
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
 
@@ -84,6 +87,7 @@ class Project:
         self._question_id = question.id
         self.stream_order = load_stream_order(self.folders.pool)
         self.loop = Loop(store, jobs, row, question.id, self.folders, settings, self.stream_order)
+        self.reference = Reference()
 
     @property
     def name(self) -> str:
@@ -257,6 +261,13 @@ class Project:
 
     # Models
 
+    def run_job(self, kind: str, work: Work, timeout_s: float) -> Mapping[str, Any]:
+        """Run `work` in a worker of its own lane and wait for its result. Raises JobFailedError or TimeoutError."""
+        job = self._jobs.start(
+            kind, self.row.id, work, on_result=lambda *_: None, lane=f"{kind}-{self.row.id % 2}"
+        )
+        return self._jobs.wait(job.id, timeout_s).result or {}
+
     def models(self) -> list[ModelVersion]:
         """Every model version, oldest first."""
         return self._store.models.list(self._question_id)[::-1]
@@ -270,7 +281,7 @@ class Project:
         """How good a model is, measured on the random stream; the newest model unless another is named."""
         return report.model_report(self, model_id)
 
-    def learning_curve(self, with_reference: bool = True) -> report.LearningCurve:
+    def learning_curve(self, with_reference: bool = True) -> LearningCurve:
         """Accuracy of every version on the same random-stream items, beside a random-sampling reference."""
         return report.learning_curve(self, with_reference)
 

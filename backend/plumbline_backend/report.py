@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plumbline_backend.answers import Labels
 from plumbline_backend.calibrators.temperature import Temperature
-from plumbline_backend.domain.curves import ReferencePoint, random_reference
+from plumbline_backend.domain.curves import ReferencePoint
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.metrics import Evaluation, accuracy
 from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion, Proba, Question
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
 
 MAX_CURVE_POINTS = 60
 """Versions drawn in the learning curve, spread evenly over those there are."""
-REFERENCE_REPEATS = 10
-REFERENCE_SIZES = (5, 10, 20, 40, 80, 160, 320, 640)
-REFERENCE_LARGEST_SHARE = 0.8
-"""At least a fifth of the stream stays to test a reference head on."""
-MIN_REFERENCE = 10
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ def model_report(project: Project, model_id: int | None) -> ModelReport | None:
 def learning_curve(project: Project, with_reference: bool = True) -> LearningCurve:
     """Every version (thinned to 60) judged by the same stream answers, beside what random sampling gives.
 
-    The reference trains up to 80 throw-away heads, a second or more; without it the rest comes at once.
+    The reference waits for a worker, a second or more, when the stream has grown; without it the rest comes at once.
     """
     question = project.question()
     stream = _stream(project, question)
@@ -130,26 +124,8 @@ def learning_curve(project: Project, with_reference: bool = True) -> LearningCur
         columns = np.array(_columns(question, model))
         predicted = columns[_head(project, model).logits(features).argmax(axis=1)]
         points.append(CurvePoint(model.version, model.n_train, accuracy(predicted, stream.targets)))
-    reference, note = (
-        _reference(project, features, stream.targets) if with_reference else ((), "is being computed")
-    )
+    reference, note = project.reference.of(project, stream) if with_reference else ((), "is being computed")
     return LearningCurve(tuple(points), reference, len(stream.items), note)
-
-
-def _reference(
-    project: Project, features: NDArray[np.float32], targets: NDArray[np.int64]
-) -> tuple[tuple[ReferencePoint, ...], str]:
-    """Heads that learn from some of the stream's items and are tested on the others, then thrown away."""
-    n = len(targets)
-    if n < MIN_REFERENCE:
-        return (), f"needs {MIN_REFERENCE} random-stream answers; there are {n}"
-    sizes = [size for size in REFERENCE_SIZES if size <= n * REFERENCE_LARGEST_SHARE]
-
-    def fit(x: NDArray[np.floating[Any]], y: NDArray[np.integer[Any]], n_classes: int) -> LinearSoftmax:
-        return LinearSoftmax(l2=project.l2).fit(x, y, n_classes)
-
-    rng = np.random.default_rng(project.seed)
-    return tuple(random_reference(features, targets, fit, sizes, REFERENCE_REPEATS, rng)), ""
 
 
 def _stream(project: Project, question: Question) -> Labels:

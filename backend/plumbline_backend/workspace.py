@@ -20,7 +20,7 @@ from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
 from plumbline_backend.importers import OnProblem, Preview, inspect_file
 from plumbline_backend.jobs.executors import Executor, SubprocessExecutor, Work
 from plumbline_backend.jobs.runner import Jobs
-from plumbline_backend.pool.demos import DEMOS
+from plumbline_backend.pool.demos import demo_named
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.project import Project
 from plumbline_backend.settings import load_settings
@@ -112,23 +112,35 @@ class Workspace:
 
     def create_demo(self, name: str) -> Project:
         """The demo project of this name, made when it is not there yet. Raises InputError on an unknown name."""
-        if name not in DEMOS:
-            raise InputError(f"demo: {name!r} does not exist; {did_you_mean(name, DEMOS)}")
-        if name in {row.slug for row in self.projects()}:
-            return self.project(name)
-        self.jobs.wait(self.start_demo(name).id)
-        return self.project(name)
+        there = self.demo(name)
+        if there is not None:
+            return there
+        job = self.jobs.wait(self.start_demo(name).id)
+        return self.project((job.result or {})["slug"])
+
+    def demo(self, name: str) -> Project | None:
+        """The oldest demo project of this name, None while there is none. Raises InputError on an unknown name."""
+        demo_named(name)
+        slugs = (row.slug for row in self.projects() if row.settings.get("demo") == name)
+        slug = next(slugs, None)
+        return None if slug is None else self.project(slug)
 
     def start_demo(self, name: str) -> Job:
         """Build a demo project in the background."""
-        demo = DEMOS[name]
+        demo = demo_named(name)
         slug = self._free_slug(name)
-        spec = {"slug": slug, "name": name, "folder": str(self.folder / "pool" / slug), **self._reserve_spec()}
+        spec = {
+            "slug": slug,
+            "name": name,
+            "folder": str(self.folder / "pool" / slug),
+            **self._reserve_spec(),
+        }
         made = {
             "name": demo.title,
             "text": demo.question,
             "label_use": "reference",
-            "guidelines": "",
+            "guidelines": demo.guidelines,
+            "demo": name,
         }
         return self._start("demo", slug, spec, made)
 
@@ -172,7 +184,7 @@ class Workspace:
             "import",
             slug,
             spec,
-            {"name": name.strip(), "text": text, "label_use": label_use, "guidelines": ""},
+            {"name": name.strip(), "text": text, "label_use": label_use, "guidelines": "", "demo": None},
         )
 
     def import_items(
@@ -226,6 +238,7 @@ class Workspace:
             "label_column": label,
             "label_use": made["label_use"],
             "n_skipped": result["n_skipped"],
+            "demo": made["demo"],
         }
         row = self.store.projects.create(slug, made["name"], pool.n_items, settings)
         question = self.store.questions.create(

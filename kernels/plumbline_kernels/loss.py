@@ -50,8 +50,8 @@ def linear_cross_entropy(
     filter_gradients: on the Triton path leave out blocks of the softmax's gradient in which every entry is
     below the precision of the features' type; see docs/kernels.md for the bound. It stays off where it would be
     unsound: with label smoothing, sample weights or probabilities as targets.
-    deterministic: bitwise the same result every time. Every path is, so False changes nothing but the choice
-    of a faster matrix product on the GPU where there is one.
+    deterministic: bitwise the same result every time. With False the Triton path may add partial sums of a
+    gradient with atomics, whose order varies; the other paths take no notice.
     check_values: look inside the tensors too; False spares one read of them (and on a GPU a wait), for loops
     over data that was checked once. path: "auto", or one by name; see `which_path`.
 

@@ -7,11 +7,12 @@ import uuid
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.pool.build import with_roles
 from plumbline_backend.workspace import open_workspace
-from sklearn.datasets import load_digits
 
 
 @pytest.fixture
@@ -104,9 +105,7 @@ def test_browsing_to_a_reserve_item_neither_trains_nor_measures(digits):
 def test_an_ask_cannot_claim_to_be_of_the_stream_when_it_is_not(digits):
     outside = int(np.setdiff1d(np.arange(digits.row.n_items), digits.stream_order)[0])
     with pytest.raises(InputError, match="not in the random stream's reserve"):
-        digits.record(
-            item=outside, judge=digits.person("me"), client_uuid="a", answer="c1", stratum="stream"
-        )
+        digits.record(item=outside, judge=digits.person("me"), client_uuid="a", answer="c1", stratum="stream")
 
 
 def test_nothing_to_learn_from_is_said_in_words(digits):

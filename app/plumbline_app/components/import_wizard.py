@@ -86,9 +86,9 @@ class ImportWizard(Viewer):
 
     def _demo(self, name: str) -> None:
         title = demo_named(name).title
-        there = [row.slug for row in self._workspace.projects() if row.name == title]
-        if there:
-            link = (f"/p/{there[0]}/label", f"Open {title}")
+        there = self._workspace.demo(name)
+        if there is not None:
+            link = (f"/p/{there.slug}/label", f"Open {title}")
             fill(self._said, notice(f"{title} is there already", "Its answers are kept.", link=link))
         else:
             self._refusing(lambda: self._started(self._workspace.start_demo(name)))

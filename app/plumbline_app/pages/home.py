@@ -50,7 +50,7 @@ class HomePage(Page):
                 self._list,
                 notice("No project yet", "Import a file of yours, or try a demo first.", tone="good"),
             )
-        missing = [name for name in DEMOS if name not in {row.slug for row in rows}]
+        missing = [name for name in DEMOS if self.session.workspace.demo(name) is None]
         if missing:
             buttons = [button(DEMOS[name].title, partial(self._make, name)) for name in missing]
             fill(self._demos, card("Try a demo", "Made on this machine, without any download.", *buttons))

@@ -197,7 +197,9 @@ class Jobs:
             problems = {"problems": [asdict(p) for p in error.problems], "n_more": error.n_more}
         self._finish(job, "failed", message=str(error) or type(error).__name__, result=problems)
 
-    def _finish(self, job: Job, state: str, *, message: str, result: Mapping[str, Any] | None = None) -> None:
+    def _finish(
+        self, job: Job, state: FinalState, *, message: str, result: Mapping[str, Any] | None = None
+    ) -> None:
         try:
             self._store.jobs.finish(job.id, job.token, state, result=result, message=message)
         except ConflictError as error:

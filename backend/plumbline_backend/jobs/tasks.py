@@ -10,6 +10,7 @@ TASKS = {
     "import": "plumbline_backend.ingest:import_pool",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
+    "reference": "plumbline_backend.reference:measure_reference",
 }
 
 

@@ -21,10 +21,11 @@ from plumbline_backend.pool.pool import Pool
 
 
 class Demo(NamedTuple):
-    """A demo's title, the question it asks, where it is from, and its columns with their values."""
+    """A demo's title, the question it asks and how to answer it, where it is from, its columns with their values."""
 
     title: str
     question: str
+    guidelines: str
     source: str
     licence: str
     load: Callable[[], tuple[tuple[Column, ...], pa.RecordBatch]]
@@ -109,6 +110,8 @@ DEMOS: dict[str, Demo] = {
     "digits": Demo(
         "Handwritten digits",
         "Which digit is this?",
+        "Choose the digit that the writer meant, even where it is written badly. Each picture is 8 by 8 pixels, so "
+        "step back from the screen when in doubt; press u when you still cannot tell.",
         "Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI; test part, with scikit-learn",
         _UCI_LICENCE,
         _digits,
@@ -116,6 +119,8 @@ DEMOS: dict[str, Demo] = {
     "wine": Demo(
         "Wine",
         "Which cultivar is this wine from?",
+        "Three cultivars from one region of Italy, told apart by chemistry alone. Put proline, flavanoids and colour "
+        "intensity on the plots: cultivar 0 is high in proline, cultivar 2 low in flavanoids.",
         "Aeberhard and Forina 1992, Wine, UCI; with scikit-learn",
         _UCI_LICENCE,
         _wine,
@@ -123,6 +128,8 @@ DEMOS: dict[str, Demo] = {
     "breast_cancer": Demo(
         "Breast cancer",
         "Is this tumour malignant or benign?",
+        "Each row describes the cell nuclei of one sample. Malignant nuclei are larger and more irregular: look at the "
+        "worst radius and the worst concave points, and at where the item lies in the plots.",
         "Wolberg, Mangasarian, Street and Street 1993, Breast Cancer Wisconsin (Diagnostic), UCI; with scikit-learn",
         _UCI_LICENCE,
         _breast_cancer,

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+
 from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, JobFailedError
 from plumbline_backend.jobs.executors import InlineExecutor, SubprocessExecutor, Work
 from plumbline_backend.jobs.runner import Jobs
@@ -95,7 +96,13 @@ def test_a_refused_import_keeps_its_problems_apart(jobs, tmp_path):
     file.write_text("id,x\na,1\na,2\n")
     column = {"type": "string", "reason": "", "examples": [], "n_missing": 0}
     columns = [{"name": "id", "role": "id", **column}, {"name": "x", "role": "text", **column}]
-    spec = {"file": str(file), "folder": str(tmp_path / "p"), "columns": columns, "on_problem": "refuse", **RESERVE}
+    spec = {
+        "file": str(file),
+        "folder": str(tmp_path / "p"),
+        "columns": columns,
+        "on_problem": "refuse",
+        **RESERVE,
+    }
     job = jobs.start("import", None, Work("import", spec), lambda *_: None, lane="a")
     with pytest.raises(JobFailedError, match="row 2"):
         jobs.wait(job.id)
@@ -205,7 +212,13 @@ def test_problems_survive_the_way_through_the_pipe(executor, tmp_path):
     file.write_text("id,x\na,1\na,2\n")
     column = {"type": "string", "reason": "", "examples": [], "n_missing": 0}
     columns = [{"name": "id", "role": "id", **column}, {"name": "x", "role": "text", **column}]
-    spec = {"file": str(file), "folder": str(tmp_path / "p"), "columns": columns, "on_problem": "refuse", **RESERVE}
+    spec = {
+        "file": str(file),
+        "folder": str(tmp_path / "p"),
+        "columns": columns,
+        "on_problem": "refuse",
+        **RESERVE,
+    }
     with pytest.raises(ImportRefusedError) as caught:
         executor.run("a", Work("import", spec), lambda *_: None)
     assert caught.value.problems[0].row == 2

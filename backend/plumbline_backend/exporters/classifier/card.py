@@ -154,7 +154,7 @@ def _calibration(bundle: ClassifierBundle) -> str:
     parts = [
         "## Calibration",
         f"Logits are divided by the temperature {bundle.temperature:.6g} before the softmax. "
-        + plain(bundle.calibration_note),
+        + plain(_sentence(bundle.calibration_note)),
     ]
     if bundle.reliability:
         rows = [[f"{each.confidence:.3f}", figure(each.accuracy)] for each in bundle.reliability]
@@ -228,3 +228,8 @@ def _versions(bundle: ClassifierBundle, versions: Mapping[str, str]) -> str:
         f"Plumbline {made.plumbline_version}, model version {made.model_version}, trained "
         f"{made.trained_at:%Y-%m-%d %H:%M} {made.trained_at.tzname() or ''}; {listed}."
     )
+
+
+def _sentence(text: str) -> str:
+    """The note as a sentence of its own; empty stays empty."""
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
