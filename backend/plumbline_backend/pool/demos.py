@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from PIL import Image
-from sklearn import datasets
 
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.types import Column
@@ -62,6 +61,8 @@ def build_demo(name: str, folder: str | Path, progress: Progress | None = None) 
 
 
 def _digits() -> tuple[tuple[Column, ...], pa.RecordBatch]:
+    from sklearn import datasets  # a second to import, and only these need it
+
     data = datasets.load_digits()
     pixels = np.round(data.images * (255 / 16)).astype(np.uint8)
     columns = (
@@ -78,10 +79,14 @@ def _digits() -> tuple[tuple[Column, ...], pa.RecordBatch]:
 
 
 def _wine() -> tuple[tuple[Column, ...], pa.RecordBatch]:
+    from sklearn import datasets
+
     return _table(datasets.load_wine(), "wine", "cultivar", "class")
 
 
 def _breast_cancer() -> tuple[tuple[Column, ...], pa.RecordBatch]:
+    from sklearn import datasets
+
     return _table(datasets.load_breast_cancer(), "patient", "diagnosis", "")
 
 
