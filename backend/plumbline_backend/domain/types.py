@@ -20,9 +20,21 @@ Positions = NDArray[np.int64]
 State = Literal["answered", "skipped", "unsure", "flagged"]
 STATES: tuple[State, ...] = ("answered", "skipped", "unsure", "flagged")
 JudgeKind = Literal["person", "head", "assertion", "llm", "rule", "imported"]
-QuestionKind = Literal["choice"]
-Stratum = Literal["stream", "model", "random", "browse"]
-"""How an item came to be asked: from the random stream, a model's ranking, a random ranking, or by hand."""
+QuestionKind = Literal["choice", "pass_fail", "rating"]
+Stratum = Literal[
+    "stream",
+    "model",
+    "random",
+    "browse",
+    "judged_fail",
+    "judged_pass",
+    "judged_unknown",
+    "overlap",
+    "regrade",
+]
+"""How an item came to be asked: from the random stream, a model's ranking, uniformly at random, or by hand; when
+grading: uniformly among the outputs that the chosen judges fail, pass or leave open; because another grader has
+graded it (overlap); to be graded blind once more (regrade)."""
 ColumnRole = Literal["id", "text", "image", "numeric", "category", "label", "features", "metadata", "ignore"]
 COLUMN_ROLES: tuple[ColumnRole, ...] = (
     "id",

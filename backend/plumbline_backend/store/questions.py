@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select, update
 
@@ -21,6 +21,7 @@ MAX_TEXT = 10_000
 MAX_GUIDELINES = 1_000_000
 MAX_CLASS_TEXT = 10_000
 MAX_CLASS_NAME = 500
+KINDS: tuple[str, ...] = get_args(QuestionKind)
 
 
 class Questions:
@@ -191,7 +192,8 @@ def _require_all_classes(before: Question, after: Question) -> None:
 
 
 def _problems(question: Question, change: str, by: str) -> Iterable[str | None]:
-    yield None if question.kind == "choice" else f"kind is {question.kind!r}; expected 'choice'"
+    if question.kind not in KINDS:
+        yield f"kind is {question.kind!r}; expected one of {', '.join(KINDS)}"
     yield text_problem("text", question.text, limit=MAX_TEXT, required=True)
     yield text_problem("guidelines", question.guidelines, limit=MAX_GUIDELINES)
     yield text_problem("change", change, limit=MAX_TEXT, required=True)
