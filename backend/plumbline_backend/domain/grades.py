@@ -86,8 +86,8 @@ class Grade:
 class GradeAsk:
     """The next output to grade and how it was drawn.
 
-    `probability`: of this output within the draw: 1 / (outputs left in the stratum) times the chance of the stratum;
-    None for a re-grade or an overlap, which draw nothing new. `query_id` goes into `grade`.
+    `probability`: of this output when its stratum had its turn, 1 / (outputs left in it); None for a re-grade or an
+    overlap, which draw nothing new. `query_id` goes into `grade`.
     """
 
     output: int

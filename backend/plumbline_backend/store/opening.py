@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from plumbline_backend.store.database import Database
+from plumbline_backend.store.draws import Draws
 from plumbline_backend.store.jobs import Jobs
 from plumbline_backend.store.judges import Judges
 from plumbline_backend.store.leases import Leases
@@ -28,6 +29,7 @@ class Store:
         self.judges = Judges(database)
         self.ledger = Ledger(database)
         self.queries = Queries(database)
+        self.draws = Draws(database)
         self.leases = Leases(database)
         self.models = Models(database)
         self.jobs = Jobs(database)

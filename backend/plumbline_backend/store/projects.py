@@ -15,11 +15,13 @@ from plumbline_backend.store.columns import now
 from plumbline_backend.store.database import Database
 from plumbline_backend.store.tables import (
     current_judgements,
+    draws,
     jobs,
     judgements,
     judges,
     leases,
     models,
+    partitions,
     projects,
     queries,
     question_versions,
@@ -104,7 +106,7 @@ def _delete(connection: Connection, project_id: int) -> None:
     of_project = select(questions.c.id).where(questions.c.project_id == project_id).scalar_subquery()
     for table in (leases, current_judgements, judgements):
         connection.execute(delete(table).where(table.c.question_id.in_(of_project)))
-    for table in (queries, models):
+    for table in (draws, partitions, queries, models):
         connection.execute(delete(table).where(table.c.project_id == project_id))
     connection.execute(delete(question_versions).where(question_versions.c.question_id.in_(of_project)))
     for table in (questions, judges, jobs):

@@ -7,6 +7,8 @@ transaction as the ledger row and can always be rebuilt from it (`ledger.rebuild
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -38,6 +40,11 @@ metadata = MetaData(
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite numbers rows itself only in a column that is exactly INTEGER; it holds 64 bits there too."""
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Options of an index over the rows that meet a condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 def _id() -> Column[int]:
@@ -157,8 +164,7 @@ judgements = Table(
 
 
 def _where_present(name: str, column: Column[int], unique: bool = False) -> Index:
-    present = text(f"{column.name} IS NOT NULL")
-    return Index(name, column, unique=unique, sqlite_where=present, postgresql_where=present)
+    return Index(name, column, unique=unique, **_where(f"{column.name} IS NOT NULL"))
 
 
 _where_present("uq_judgements_revokes", judgements.c.revokes, unique=True)
@@ -198,6 +204,32 @@ leases = Table(
     Column("expires_at", Instant, nullable=False),
     Index("ix_leases_expiry", "question_id", "expires_at"),
     Index("ix_leases_holder", "question_id", "holder", "ask"),
+)
+
+partitions = Table(
+    "partitions",
+    metadata,
+    _id(),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False, index=True),
+    Column("judges", JSON, nullable=False, comment="ids of the judges whose verdicts split the outputs"),
+    Column("labels", Text, nullable=False, comment="one letter per item: its stratum"),
+    Column("created_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+draws = Table(
+    "draws",
+    metadata,
+    Column("query_id", Id, ForeignKey("queries.id"), primary_key=True, autoincrement=False),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False, index=True),
+    Column("judge_id", Id, ForeignKey("judges.id"), nullable=False, index=True, comment="who is asked"),
+    Column("item", BigInteger, nullable=False),
+    Column("stratum", Text, nullable=False),
+    Column("partition_id", Id, ForeignKey("partitions.id"), nullable=True, index=True),
+    Column("probability", Float(53), nullable=True),
+    Column("created_at", Instant, nullable=False),
+    Column("closed_at", Instant, nullable=True),
+    Index("uq_draws_item", "project_id", "item", unique=True, **_where("partition_id IS NOT NULL")),
 )
 
 jobs = Table(
