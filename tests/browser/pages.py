@@ -57,7 +57,7 @@ def answer_digits(server: Server, n: int, person: str = "teacher") -> None:
         ]
         done += len(operations)
     _sync(server, person, operations, 0)
-    _wait_for_model(server, person)
+    wait_for_model(server, "digits", person)
 
 
 def _sync(server: Server, person: str, operations: list[dict[str, Any]], want: int) -> dict[str, Any]:
@@ -65,10 +65,11 @@ def _sync(server: Server, person: str, operations: list[dict[str, Any]], want: i
     return server.ask("/api/projects/digits/label/sync", body, person)
 
 
-def _wait_for_model(server: Server, person: str) -> None:
+def wait_for_model(server: Server, slug: str, person: str) -> None:
+    """Until a model has learned from every answer so far."""
     until = time.monotonic() + TRAINED_WITHIN_S
     while time.monotonic() < until:
-        status = _sync(server, person, [], 0)["status"]
+        status = server.opened(slug, person)["status"]
         if status["model"] is not None and status["n_behind"] == 0 and status["training"] is None:
             return
         time.sleep(0.2)
