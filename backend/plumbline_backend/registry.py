@@ -45,6 +45,24 @@ HEADS = Registry("head", {"linear_softmax": "plumbline_backend.heads.linear_soft
 
 CALIBRATORS = Registry("calibrator", {"temperature": "plumbline_backend.calibrators.temperature:Temperature"})
 
+PACES = Registry(
+    "pace",
+    {
+        "linear": "plumbline_backend.pace.self_paced:Linear",
+        "hard": "plumbline_backend.pace.self_paced:Hard",
+        "log": "plumbline_backend.pace.self_paced:Log",
+        "mixture": "plumbline_backend.pace.self_paced:Mixture",
+        "spld": "plumbline_backend.pace.self_paced:Diverse",
+        "fixed": "plumbline_backend.pace.thresholds:Fixed",
+        "flexmatch": "plumbline_backend.pace.thresholds:FlexMatch",
+        "freematch": "plumbline_backend.pace.thresholds:FreeMatch",
+        "softmatch": "plumbline_backend.pace.thresholds:SoftMatch",
+        "dynamic_entropy": "plumbline_backend.pace.thresholds:DynamicEntropy",
+        "margin_pair": "plumbline_backend.pace.thresholds:MarginPair",
+        "transductive_bound": "plumbline_backend.pace.thresholds:TransductiveBound",
+    },
+)
+
 IMPORTERS = Registry(
     "importer",
     {
