@@ -16,6 +16,7 @@ from plumbline_backend.store.checks import integer_problem, refuse, text_problem
 from plumbline_backend.store.current import Counts, CurrentArrays
 from plumbline_backend.store.database import Database
 from plumbline_backend.store.recording import Schema, record_batch, record_one, revoke
+from plumbline_backend.store.revoking import revoke_portion
 from plumbline_backend.store.streaming import LedgerRow, stream
 from plumbline_backend.store.tables import current_judgements, judgements
 
@@ -81,6 +82,36 @@ class Ledger:
                 lambda connection: revoke(connection, question_id, judge_id, client_uuid, judgement_id)
             )
 
+    def revoke_many(
+        self,
+        question_id: int,
+        client_uuid: str,
+        *,
+        batch: str | None = None,
+        ids: Sequence[int] | None = None,
+    ) -> int:
+        """Revokes every live judgement of a batch, or the named ones; returns how many there were.
+
+        What they superseded is in force again. In portions, so that people's answers pass in between; after a
+        failure call it again. Nothing left to revoke gives 0. Raises InputError without batch and ids.
+        """
+        refuse(
+            [
+                text_problem("client_uuid", client_uuid, limit=MAX_UUID - 20, required=True),
+                None if batch is None else text_problem("batch", batch, limit=MAX_BATCH_NAME, required=True),
+                "batch and ids are both missing; expected one of them"
+                if batch is None and ids is None
+                else None,
+            ]
+        )
+        named = None if ids is None else [int(each) for each in ids]
+        portions = [None] if named is None else [named[i : i + 500] for i in range(0, len(named), 500)]
+        revoked = 0
+        for portion in portions:
+            while taken := self._revoke_portion(question_id, client_uuid, batch, portion):
+                revoked += taken
+        return revoked
+
     def current(
         self,
         question_id: int,
@@ -140,11 +171,22 @@ class Ledger:
         with self._database.read() as connection:
             return current.counts(connection, question_id, judge_kinds)
 
-    def newest_id(self, question_id: int) -> int:
-        """Id of the question's newest ledger row (an undo counts), 0 before the first."""
-        statement = select(func.max(judgements.c.id)).where(judgements.c.question_id == question_id)
+    def newest_id(
+        self, question_id: int, judge_kinds: Sequence[JudgeKind] | None = None, after_id: int = 0
+    ) -> int:
+        """Id of the question's newest ledger row (an undo counts) beyond `after_id`, else `after_id`.
+
+        judge_kinds: rows of these judges only; looking at all of them is quicker.
+        """
+        here = judgements.c
+        if judge_kinds is None:
+            statement = select(func.max(here.id)).where(here.question_id == question_id)
+        else:
+            learnt = current.of_kinds(here.judge_id, judge_kinds)
+            beyond = select(here.id).where(here.question_id == question_id, here.id > after_id, learnt)
+            statement = beyond.order_by(here.id.desc()).limit(1)
         with self._database.read() as connection:
-            return int(connection.execute(statement).scalar() or 0)
+            return max(after_id, int(connection.execute(statement).scalar() or 0))
 
     def items_since(self, question_id: int, after_id: int) -> list[int]:
         """Items with a row (an undo counts) newer than `after_id`, each once, in ascending order."""
@@ -157,10 +199,12 @@ class Ledger:
         with self._database.read() as connection:
             return [int(item) for item in connection.scalars(statement)]
 
-    def n_since(self, question_id: int, after_id: int) -> int:
-        """How many rows (undos count) are newer than `after_id`."""
+    def n_since(self, question_id: int, after_id: int, judge_kinds: Sequence[JudgeKind] = LEARNT_FROM) -> int:
+        """How many rows (undos count) of such judges are newer than `after_id`."""
         statement = select(func.count()).where(
-            judgements.c.question_id == question_id, judgements.c.id > after_id
+            judgements.c.question_id == question_id,
+            judgements.c.id > after_id,
+            current.of_kinds(judgements.c.judge_id, judge_kinds),
         )
         with self._database.read() as connection:
             return int(connection.execute(statement).scalar_one())
@@ -187,6 +231,13 @@ class Ledger:
 
         with _conflicts_named():
             return self._database.write(apply)
+
+    def _revoke_portion(
+        self, question_id: int, client_uuid: str, batch: str | None, ids: Sequence[int] | None
+    ) -> int:
+        return self._database.write(
+            lambda connection: revoke_portion(connection, question_id, client_uuid, batch, ids)
+        )
 
 
 class _conflicts_named:  # noqa: N801 - a context manager

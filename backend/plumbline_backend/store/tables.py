@@ -163,13 +163,14 @@ judgements = Table(
 )
 
 
-def _where_present(name: str, column: Column[int], unique: bool = False) -> Index:
+def _where_present(name: str, column: Column[Any], unique: bool = False) -> Index:
     return Index(name, column, unique=unique, **_where(f"{column.name} IS NOT NULL"))
 
 
 _where_present("uq_judgements_revokes", judgements.c.revokes, unique=True)
 _where_present("ix_judgements_supersedes", judgements.c.supersedes)
 _where_present("ix_judgements_query", judgements.c.query_id)
+_where_present("ix_judgements_batch", judgements.c.batch)
 
 _TALLY = ("question_id", "judge_id", "state", "answer", "stratum", "judgement_id", "item")
 """Groups the current view and holds all of it: counts take 90 ms and arrays 0.5 s for a million rows."""
