@@ -32,10 +32,10 @@ def test_a_hundred_digits_become_a_classifier_that_runs_alone(
 ) -> None:
     answered = answer_by_keys(labelling, server)
     wait_for_model(server, "digits", PERSON)
-    folder = take_home(open_page(new_context, server, "/p/digits/export").page, tmp_path)
+    folder, command = take_home(open_page(new_context, server, "/p/digits/export").page, tmp_path)
     data = load_digits()
     unanswered = [i for i in range(len(data.target)) if i not in answered]
-    predicted = run_alone(folder, data.images, unanswered)
+    predicted = run_alone(folder, command, data.images, unanswered)
     share = float(
         np.mean([name == str(data.target[i]) for name, i in zip(predicted, unanswered, strict=True)])
     )
@@ -64,27 +64,36 @@ def answer_by_keys(labelling: OpenLabelling, server: Server) -> set[int]:
     return answered
 
 
-def take_home(page: Page, folder: Path) -> Path:
-    """Export the classifier on the page, download it and unpack it."""
+def take_home(page: Page, folder: Path) -> tuple[Path, str]:
+    """Export the classifier on the page, download it and unpack it; also the command that the page shows."""
+    command = page.locator("pre", has_text="predict.py").inner_text().strip().splitlines()[-1]
     page.get_by_role("button", name="Export the classifier").click()
     expect(page.get_by_text("Ready")).to_be_visible(timeout=TRAINED_WITHIN_S * 1000)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         archive.extractall(folder)
-    return next(folder.rglob("predict.py")).parent
+    return folder / "classifier", command
 
 
-def run_alone(folder: Path, images: np.ndarray, positions: list[int]) -> list[str]:
-    """Class names that the export's own script gives for picture files, in a process without Plumbline."""
-    with (folder / "new.csv").open("w", newline="", encoding="utf-8") as file:
+def run_alone(folder: Path, command: str, images: np.ndarray, positions: list[int]) -> list[str]:
+    """Class names that the page's command gives for picture files, in a process without Plumbline."""
+    with (folder / "items.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["image"])
         for i in positions:
             Image.fromarray(np.round(images[i] * (255 / 16)).astype(np.uint8)).save(folder / f"{i}.png")
             rows.writerow([f"{i}.png"])
-    command = [sys.executable, "-I", "predict.py", "new.csv", "-o", "out.csv"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    python, *arguments = command.split()
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, "-I", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    with (folder / "out.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
         return [row["class"] for row in csv.DictReader(file)]

@@ -9,7 +9,6 @@ from panel.viewable import Viewable, Viewer
 from plumbline_app.components.controls import button, text_field
 from plumbline_app.components.layout import card, line, side_by_side, stack
 from plumbline_app.components.upload import Upload
-from plumbline_app.components.words import sentence
 
 
 class ImportSource(Viewer):
@@ -53,10 +52,7 @@ class ImportSource(Viewer):
 
     def _demo(self, demo: tuple[str, str]) -> Viewable:
         name, title = demo
-        return line(
-            button(f"Open {name}", lambda: self._on_demo(name), width=190),
-            sentence(title),
-        )
+        return button(f"Open {title}", lambda: self._on_demo(name), width=240)
 
     def _look(self) -> None:
         path = self._path.value_input or self._path.value

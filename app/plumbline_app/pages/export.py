@@ -44,7 +44,7 @@ FILES = (
 RUN_IT = """unzip {file}
 cd classifier
 python -m pip install -r requirements.txt
-python predict.py items.csv predictions.csv
+python predict.py items.csv -o predictions.csv
 """
 UNITS = ("B", "KiB", "MiB", "GiB")
 

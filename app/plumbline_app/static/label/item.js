@@ -23,7 +23,11 @@ export class ItemView {
       for (const image of item.images) {
         if (this.images.has(image.url)) continue;
         const element = el("img", { src: image.url, alt: "", decoding: "sync", draggable: false });
-        element.addEventListener("load", () => element.classList.toggle("tiny", element.naturalWidth <= TINY_PX && element.naturalHeight <= TINY_PX));
+        element.addEventListener("load", () => {
+          const side = Math.max(element.naturalWidth, element.naturalHeight);
+          element.classList.toggle("tiny", side <= TINY_PX);
+          element.style.setProperty("--pixels", side);
+        });
         element.addEventListener("error", () => element.classList.add("broken"));
         element.decode().catch(() => {});
         this.images.set(image.url, element);
