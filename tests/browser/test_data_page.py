@@ -160,10 +160,10 @@ def test_a_path_on_the_server_can_be_looked_at(importing: Watched, tmp_path: Pat
 
 def test_a_demo_is_built_once_and_then_opened(importing: Watched, server: Server) -> None:
     page, before = importing.page, n_projects(server)
-    page.get_by_role("button", name="Open breast_cancer").click()
+    page.get_by_role("button", name="Open Breast cancer").click()
     expect(page.get_by_text("is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
     page.get_by_role("button", name="Import something else").click()
-    page.get_by_role("button", name="Open breast_cancer").click()
+    page.get_by_role("button", name="Open Breast cancer").click()
     expect(page.get_by_text("is there already")).to_be_visible()
     assert n_projects(server) == before + 1
     assert importing.wrong == []

@@ -20,7 +20,7 @@ from conftest import OpenLabelling, Server
 N_ANSWERS = 100
 PERSON = "newcomer"
 AT_LEAST = 0.8
-"""Of the 1,697 items that nobody answered; .876 was measured, and it varies with how often the model learned in between."""
+"""Of the 1,697 items that nobody answered. It varies with how often the model learned in between."""
 
 
 def test_a_hundred_digits_become_a_classifier_that_runs_alone(
