@@ -15,7 +15,7 @@ from plumbline_backend.exporters.classifier.bundle import (
     Reliability,
     TransformState,
 )
-from plumbline_backend.heads.linear_softmax import LinearSoftmax
+from plumbline_backend.heads.making import load_head
 from plumbline_backend.pool.features import load_features
 from plumbline_backend.report import ModelReport
 
@@ -50,7 +50,7 @@ def write(project: Project, folder: Path) -> Path:
 def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
     """Everything about the reported model as plain values."""
     question, evaluation = project.question(), report.evaluation
-    head = LinearSoftmax.load(project.folders.models / report.model.folder)
+    head = load_head(project.folders.models / report.model.folder)
     named = {c.id: c for c in question.classes}
     measured = dict(zip((c.id for c in report.classes), evaluation.per_class, strict=True))
     bins = evaluation.reliability
@@ -60,8 +60,9 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
         question_version=question.version,
         classes=tuple(_trained_class(named[class_id]) for class_id in report.model.metrics["classes"]),
         transforms=_transforms(project),
-        weight=head.weight_,
-        bias=head.bias_,
+        program=head.program(),
+        width=head.width_,
+        head=head.name,
         temperature=report.model.metrics["temperature"],
         metrics={
             "accuracy": evaluation.accuracy,

@@ -14,17 +14,22 @@ from typing import Any
 
 import numpy as np
 
+from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.selection import PoolScores, rank
 from plumbline_backend.domain.types import Interval, Positions
 from plumbline_backend.evaluation import StreamEvaluation, evaluate_on_stream
-from plumbline_backend.heads.linear_softmax import LinearSoftmax
+from plumbline_backend.heads.making import load_head, make_head
 from plumbline_backend.ingest import load_stream_order
+from plumbline_backend.pace.round import FILE as PACE_FILE
+from plumbline_backend.pace.round import Round, paired_on_stream, run_round, save_round, training_rows
 from plumbline_backend.pool.matrix import FeatureMatrix
 from plumbline_backend.pool.pool import Pool
-from plumbline_backend.registry import STRATEGIES
+from plumbline_backend.registry import HEADS, STRATEGIES
 
 SCORE_ROWS = 65_536
 """Items scored at a time: 100 MB of float32 features at 384 columns."""
+UNLABELLED = 5_000
+"""Items without a label that a transductive head looks at: its graph over them takes about a second."""
 
 Report = Callable[[float, str], None]
 
@@ -47,8 +52,10 @@ def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     report(0.95, "ranking")
     with phases("rank"):
         items, utility = _rank(spec, scores, pool.n_items)
-    metrics = _metrics(spec, head, measured, phases)
-    return {"folder": _write(spec, head, scores, items, utility, metrics), "metrics": metrics}
+    with phases("pace"):
+        paced = _pace(spec, head, measured, pool.features)
+    metrics = {**_metrics(spec, head, measured, phases), "pace": paced.summary}
+    return {"folder": _write(spec, head, scores, items, utility, metrics, paced), "metrics": metrics}
 
 
 class Phases:
@@ -64,29 +71,41 @@ class Phases:
         self.seconds[name] = time.perf_counter() - start
 
 
-def _fit(spec: Mapping[str, Any], features: FeatureMatrix) -> LinearSoftmax:
-    head = LinearSoftmax(l2=spec["l2"])
-    return head.fit(
-        features.gather(np.array(spec["train_items"], dtype=np.int64)),
-        np.array(spec["train_targets"], dtype=np.int64),
+def _fit(spec: Mapping[str, Any], features: FeatureMatrix, with_pseudo: bool = True) -> Head:
+    rows = training_rows(spec, with_pseudo)
+    return _new_head(spec, features).fit(
+        features.gather(rows.items),
+        rows.targets,
         len(spec["classes"]),
+        sample_weight=rows.weights,
         warm_start=_previous(spec, features.d),
     )
 
 
-def _previous(spec: Mapping[str, Any], n_features: int) -> LinearSoftmax | None:
-    """The last head, as a start for the next, when it has the same classes and features."""
+def _new_head(spec: Mapping[str, Any], features: FeatureMatrix) -> Head:
+    """The project's head, told what it asks for; unlabelled items are a uniform draw from outside the labels."""
+    known = dict(spec["known"])
+    if "unlabelled" in HEADS.get(spec["head"]).needs:
+        rng = np.random.default_rng([spec["seed"], spec["version"], 2])
+        others = np.setdiff1d(np.arange(features.n), np.array(spec["train_items"], dtype=np.int64))
+        known["unlabelled"] = features.gather(np.sort(rng.permutation(others)[:UNLABELLED]))
+    return make_head(spec["head"], known, spec["head_settings"])
+
+
+def _previous(spec: Mapping[str, Any], n_features: int) -> Head | None:
+    """The last head, as a start for the next, when it has the same kind, classes and features."""
     if spec["warm_start"] is None:
         return None
     folder = Path(spec["models"]) / spec["warm_start"]
     described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     if described["classes"] != spec["classes"]:
         return None
-    previous = LinearSoftmax.load(folder)
-    return previous if previous.weight_.shape[1] == n_features else None
+    previous = load_head(folder)
+    same = previous.name == spec["head"] and previous.width_ == n_features
+    return previous if same else None
 
 
-def _measure(spec: Mapping[str, Any], head: LinearSoftmax, features: FeatureMatrix) -> StreamEvaluation:
+def _measure(spec: Mapping[str, Any], head: Head, features: FeatureMatrix) -> StreamEvaluation:
     stream = features.gather(np.array(spec["stream_items"], dtype=np.int64))
     return evaluate_on_stream(
         head.logits(stream),
@@ -98,7 +117,7 @@ def _measure(spec: Mapping[str, Any], head: LinearSoftmax, features: FeatureMatr
     )
 
 
-def _score(head: LinearSoftmax, temperature: float, features: FeatureMatrix, report: Report) -> PoolScores:
+def _score(head: Head, temperature: float, features: FeatureMatrix, report: Report) -> PoolScores:
     parts = []
     for start, chunk in features.chunks(SCORE_ROWS):
         parts.append(head.scores(chunk, temperature))
@@ -121,18 +140,37 @@ def _rank(
     return items, utility[items]
 
 
+def _pace(spec: Mapping[str, Any], head: Head, measured: StreamEvaluation, features: FeatureMatrix) -> Round:
+    """The round of the new head; where it learned from pseudo-labels, beside a head that did not."""
+    proposed = run_round(
+        spec,
+        lambda x: measured.calibrator.proba(head.logits(x)),
+        features,
+        load_stream_order(Path(spec["pool"])),
+    )
+    paired = [0, 0, len(spec["stream_items"])]
+    if spec["pace"]["items"] and spec["stream_items"]:
+        x = features.gather(np.array(spec["stream_items"], dtype=np.int64))
+        without = _fit(spec, features, with_pseudo=False)
+        paired = paired_on_stream(spec, head.logits(x).argmax(axis=1), without.logits(x).argmax(axis=1))
+    given = {"paired": paired, "digest": spec["pace"]["digest"], "n_pseudo": len(spec["pace"]["items"])}
+    return Round(proposed.arrays, {**proposed.summary, **given})
+
+
 def _metrics(
-    spec: Mapping[str, Any], head: LinearSoftmax, measured: StreamEvaluation, phases: Phases
+    spec: Mapping[str, Any], head: Head, measured: StreamEvaluation, phases: Phases
 ) -> dict[str, Any]:
     evaluation = measured.evaluation
     return {
         "strategy": spec["strategy"],
-        "l2": spec["l2"],
+        "head": spec["head"],
+        "head_settings": dict(spec["head_settings"]),
+        "head_facts": dict(head.facts()),
+        "l2": spec["known"]["l2"],
         "classes": spec["classes"],
         "active": spec["active"],
         "temperature": measured.calibrator.temperature_,
         "temperature_note": measured.calibrator.note_,
-        "n_iterations": head.n_iterations_,
         "seconds": phases.seconds,
         "accuracy": as_json(evaluation.accuracy),
         "ece": as_json(evaluation.ece),
@@ -149,11 +187,12 @@ def as_json(interval: Interval) -> list[float | int | None]:
 
 def _write(
     spec: Mapping[str, Any],
-    head: LinearSoftmax,
+    head: Head,
     scores: PoolScores,
     items: Positions,
     utility: np.ndarray[Any, Any],
     metrics: Mapping[str, Any],
+    paced: Round,
 ) -> str:
     models = Path(spec["models"])
     name = f"v{spec['version']:06d}-{uuid.uuid4().hex[:8]}"
@@ -164,6 +203,7 @@ def _write(
         np.save(half_done / f"{part}.npy", getattr(scores, part).astype(np.float32))
     np.save(half_done / "argmax.npy", scores.argmax.astype(np.int32))
     np.savez(half_done / "ranking.npz", items=items, utility=utility.astype(np.float64))
+    save_round(half_done, paced)
     described = {"classes": spec["classes"], "metrics": metrics}
     (half_done / "model.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     _flush(half_done)
@@ -188,5 +228,5 @@ def _drop_old_scores(models: Path, keep: str, previous: str | None) -> None:
         if folder.name.startswith(".") and folder.name != f".{keep}":
             shutil.rmtree(folder)  # left by a worker that was stopped half-way
         elif folder.name not in (keep, previous):
-            for part in ("top1", "top2", "entropy", "argmax"):
-                (folder / f"{part}.npy").unlink(missing_ok=True)
+            for part in ("top1.npy", "top2.npy", "entropy.npy", "argmax.npy", PACE_FILE):
+                (folder / part).unlink(missing_ok=True)

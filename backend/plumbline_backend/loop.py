@@ -32,8 +32,10 @@ from plumbline_backend.domain.types import (
     QueryRow,
     Question,
 )
+from plumbline_backend.heads.making import DEFAULT
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.pace.pacing import Pacing, with_audits
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
 
@@ -66,6 +68,7 @@ class Loop:
         self._settings = settings
         self._stream_order = stream_order
         self.answers = Answers(store, question_id, stream_order, project.n_items)
+        self.pacing = Pacing(store, project, question_id, folders.models, settings, self.answers)
         self._lock = threading.RLock()
         self._training: Job | None = None
         self._fit_asked = False
@@ -145,7 +148,10 @@ class Loop:
             "closed_items": self.answers.closed_items().tolist(),
             "strategy": self.strategy,
             "seed": self.seed,
-            "l2": self._settings["head_l2"],
+            "head": self.head,
+            "head_settings": self.head_settings,
+            "known": self.known_to_head(),
+            "pace": self.pacing.for_fit(question, newest, classes),
             "ranking_length": self._settings["ranking_length"],
             "calibrate_from": self._settings["calibrate_from"],
             "warm_start": None if newest is None else newest.folder,
@@ -166,7 +172,7 @@ class Loop:
         """Register the new model and its ranking; from here on it serves."""
         with self._lock:
             head = self._store.judges.ensure(
-                self._project.id, "head", "linear_softmax", version=spec["version"], spec={"job": job.id}
+                self._project.id, "head", spec["head"], version=spec["version"], spec={"job": job.id}
             )
             model = self._store.models.create(
                 project_id=self._project.id,
@@ -187,11 +193,12 @@ class Loop:
                 result["folder"],
             )
             self._training = None
+        self.pacing.after_fit(model, self.question())
         self.fit_soon()
 
     def _plan(self, t: int) -> Iterator[Ask]:
         """Candidates in order of preference from ask number `t` on; the store takes those that are free."""
-        stream, ranked = self._stream(), self._ranked()
+        stream, ranked = self._stream(), with_audits(self._ranked(), self.pacing.asks(self.newest_model()), t)
         offset = np.random.default_rng(self.seed).random()
         for number in itertools.count(t):
             sources = (
@@ -251,6 +258,21 @@ class Loop:
         return str(self._project_setting("strategy"))
 
     @property
+    def head(self) -> str:
+        """Name of the head in force."""
+        return str(self._project_setting("head"))
+
+    @property
+    def head_settings(self) -> Mapping[str, Any]:
+        """The head's own settings, as far as the project chose any."""
+        stored = self._store.projects.get(self._project.slug).settings
+        return dict(stored.get("head_settings", {}).get(self.head, {}))
+
+    def known_to_head(self) -> dict[str, Any]:
+        """What a head may ask of the project when it is made; what it has no use for it does not get."""
+        return {"l2": self._settings["head_l2"], "seed": self.seed}
+
+    @property
     def stream_share(self) -> float:
         """Share of the asks that are drawn at random and never trained on."""
         return float(self._project_setting("stream_share"))
@@ -295,9 +317,16 @@ class Loop:
         return ""
 
     def _setup_changed(self, model: ModelVersion) -> bool:
-        """Whether the model was made for another strategy or other classes: a merge changes no judgement."""
+        """Whether the model was made for another strategy, head or classes: a merge changes no judgement."""
         active = {c.id for c in self.question().active}
-        return model.metrics["strategy"] != self.strategy or set(model.metrics["active"]) != active
+        made = model.metrics
+        return (
+            made["strategy"] != self.strategy
+            or set(made["active"]) != active
+            or self.pacing.changed_since(model)
+            or made.get("head", DEFAULT) != self.head
+            or made.get("head_settings", {}) != self.head_settings
+        )
 
     def _keep_origin(self, new: NewJudgement) -> NewJudgement:
         """A revision keeps the stratum and query of the answer it supersedes: they say how the item was drawn."""

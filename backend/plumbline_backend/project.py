@@ -32,6 +32,7 @@ from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.loop import Folders, Loop
 from plumbline_backend.pool.pool import Pool
+from plumbline_backend.project_heads import ProjectHeads
 from plumbline_backend.reference import Reference
 from plumbline_backend.registry import STRATEGIES
 from plumbline_backend.report import LearningCurve
@@ -88,6 +89,7 @@ class Project:
         self.stream_order = load_stream_order(self.folders.pool)
         self.loop = Loop(store, jobs, row, question.id, self.folders, settings, self.stream_order)
         self.reference = Reference()
+        self.heads = ProjectHeads(self)
 
     @property
     def name(self) -> str:

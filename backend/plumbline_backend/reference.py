@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from plumbline_backend.answers import Labels
 from plumbline_backend.domain.curves import ReferencePoint, random_reference
+from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Interval
-from plumbline_backend.heads.linear_softmax import LinearSoftmax
+from plumbline_backend.heads.making import DEFAULT, make_head
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.pool.pool import Pool
+from plumbline_backend.registry import HEADS
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -25,6 +27,8 @@ LARGEST_SHARE = 0.8
 """At least a fifth of the stream stays to test a reference head on."""
 MIN_ANSWERS = 10
 WAIT_S = 600.0
+MAX_S = 20.0
+"""Heads that take longer are trained fewer times: the mean over the repeats is then less steady."""
 
 
 class Reference:
@@ -39,7 +43,7 @@ class Reference:
         n = len(stream.items)
         if n < MIN_ANSWERS:
             return (), f"needs {MIN_ANSWERS} random-stream answers; there are {n}"
-        key = (stream.items.tobytes(), stream.targets.tobytes())
+        key = (stream.items.tobytes(), stream.targets.tobytes(), project.loop.head.encode())
         if key != self._key:
             rows = project.run_job("reference", self._work(project, stream), WAIT_S)["points"]
             points = tuple(ReferencePoint(n_train, Interval(*interval)) for n_train, interval in rows)
@@ -51,7 +55,9 @@ class Reference:
             "pool": str(project.folders.pool),
             "items": stream.items.tolist(),
             "targets": stream.targets.tolist(),
-            "l2": project.l2,
+            "head": project.loop.head,
+            "head_settings": project.loop.head_settings,
+            "known": project.loop.known_to_head(),
             "seed": project.seed,
         }
         return Work("reference", spec)
@@ -64,8 +70,24 @@ def measure_reference(spec: Mapping[str, Any], report: Callable[[float, str], No
     targets = np.array(spec["targets"], dtype=np.int64)
     sizes = [size for size in SIZES if size <= len(targets) * LARGEST_SHARE]
 
-    def fit(x: NDArray[np.floating[Any]], y: NDArray[np.integer[Any]], n_classes: int) -> LinearSoftmax:
-        return LinearSoftmax(l2=spec["l2"]).fit(x, y, n_classes)
+    name, chosen, known = reference_head(spec)
 
-    points = random_reference(features, targets, fit, sizes, REPEATS, np.random.default_rng(spec["seed"]))
+    def fit(x: NDArray[np.floating[Any]], y: NDArray[np.integer[Any]], n_classes: int) -> Head:
+        return make_head(name, known, chosen).fit(x, y, n_classes)
+
+    once = sum(HEADS.get(name).estimate(n, features.shape[1], 1 + int(targets.max())).seconds for n in sizes)
+    repeats = int(np.clip(MAX_S / max(once, 1e-9), 1, REPEATS))
+    points = random_reference(features, targets, fit, sizes, repeats, np.random.default_rng(spec["seed"]))
     return {"points": [[point.n_train, list(point.accuracy)] for point in points]}
+
+
+def reference_head(spec: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    """(name, settings, what is known) of the throw-away heads: the project's head.
+
+    A head that looks at the classes' texts or at unlabelled items is replaced by the default: a reference has only
+    some of the classes, and random items.
+    """
+    known = {"l2": spec["known"]["l2"], "seed": spec["seed"]}
+    if HEADS.get(spec["head"]).needs:
+        return DEFAULT, {}, known
+    return spec["head"], spec["head_settings"], known

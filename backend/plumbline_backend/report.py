@@ -13,9 +13,10 @@ from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain.curves import ReferencePoint
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.metrics import Evaluation, accuracy
+from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion, Proba, Question
 from plumbline_backend.evaluation import evaluate_on_stream, to_schema
-from plumbline_backend.heads.linear_softmax import LinearSoftmax
+from plumbline_backend.heads.making import load_head
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -133,8 +134,8 @@ def _stream(project: Project, question: Question) -> Labels:
     return project.loop.answers.stream(question, tuple(c.id for c in question.active))
 
 
-def _head(project: Project, model: ModelVersion) -> LinearSoftmax:
-    return LinearSoftmax.load(project.folders.models / model.folder)
+def _head(project: Project, model: ModelVersion) -> Head:
+    return load_head(project.folders.models / model.folder)
 
 
 def _columns(question: Question, model: ModelVersion) -> list[int]:

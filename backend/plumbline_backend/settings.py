@@ -56,10 +56,15 @@ TABLE: tuple[Setting, ...] = (
     Setting("port", 5006, "port", "Port the server listens on", 0, 65535),
     Setting("database_url", "", "URL", "Database; empty means plumbline.db in the workspace"),
     Setting("strategy", "margin", "name", "Query strategy of new projects"),
+    Setting("pace", "linear", "name", "Policy by which pseudo-labels are proposed"),
+    Setting(
+        "label_budget", 0, "items", "Human labels that are wanted in all; 0: the whole pool", 0, 1_000_000_000
+    ),
     Setting(
         "stream_share", 0.10, "fraction", "Share of the asks drawn uniformly and never trained on", 0.01, 0.9
     ),
     Setting("seed", 0, "integer", "Seed of the reserve's draw and of every ranking", 0, 2**31 - 1),
+    Setting("head", "linear_softmax", "name", "Head of new projects"),
     Setting("head_l2", 1.0, "weight", "L2 penalty of the linear head (scikit-learn's 1/C)", 1e-6, 1e6),
     Setting("ranking_length", 2000, "items", "Items kept from each ranking of the pool", 20, 100_000),
     Setting(

@@ -107,7 +107,8 @@ def test_class_and_run_tables() -> None:
     assert [row[1] for row in rows] == ["1", "2"]
     assert [row[-1] for row in rows] == ["12", "0"]  # c2 was never trained on
     (run,) = run_rows([model(accuracy=[0.8, 0.5, 0.9, 5], ece=[None, 0.0, 1.0, 0], strategy="margin")])
-    assert (run[0], run[2], run[4]["text"], run[6], run[7]) == ("3", "40", "80 %", None, "0.75")
+    assert (run[0], run[2], run[3], run[5]["text"]) == ("3", "40", "linear_softmax", "80 %")
+    assert (run[7], run[8]) == (None, "0.75")
     took = dict(training_facts(model(), "a note"))
     assert (took["Together"], took["Temperature"], took["Iterations"]) == ("0.750 s", "1.200 (a note)", "7")
 

@@ -29,6 +29,7 @@ RUN_COLUMNS: tuple[GridColumn, ...] = (
     grid_column("Version", "number"),
     grid_column("Trained", "number", "When, in UTC"),
     grid_column("Labels", "number", "Answers the version was trained on"),
+    grid_column("Head", "text", "What was trained"),
     grid_column("Strategy", "text", "How the items were ranked with it"),
     grid_column("Accuracy then", "interval", "On the random-stream answers there were at that time"),
     grid_column("n", "number", "Random-stream answers at that time"),
@@ -84,7 +85,8 @@ def training_facts(model: ModelVersion, temperature_note: str) -> list[tuple[str
             "Rows",
             f"{model.n_train:,} labels to train, {model.n_stream:,} random-stream answers to calibrate and measure",
         ),
-        ("Iterations", f"{metrics.get('n_iterations', 0):,}"),
+        ("Head", " ".join([metrics.get("head", "linear_softmax"), *_settings(metrics)])),
+        *_head_facts(metrics),
         *phases,
         ("Together", f"{sum(seconds.values()):.3f} s"),
         ("Penalty (L2)", f"{metrics.get('l2', float('nan')):g}"),
@@ -111,6 +113,31 @@ def _short(interval: Interval) -> str | None:
     return f"{100 * interval.value:.0f} % ({100 * interval.low:.0f}–{100 * interval.high:.0f})"
 
 
+def _settings(metrics: Mapping[str, Any]) -> list[str]:
+    """Settings of the head that the project chose."""
+    return [f"{name}={value}" for name, value in metrics.get("head_settings", {}).items()]
+
+
+def _head_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How the head's fit went, in the head's own words."""
+    facts = metrics.get("head_facts", {"n_iterations": metrics.get("n_iterations", 0)})
+    words = {True: "yes", False: "no"}
+    return [
+        (
+            name.removeprefix("n_").replace("_", " ").capitalize(),
+            words[value]
+            if isinstance(value, bool)
+            else f"{value:,}"
+            if isinstance(value, int)
+            else f"{value:.4g}"
+            if isinstance(value, float)
+            else str(value),
+        )
+        for name, value in facts.items()
+        if value is not None
+    ]
+
+
 def _run_row(model: ModelVersion) -> list[Any]:
     metrics = model.metrics
     accuracy, ece = stored_interval(metrics.get("accuracy")), stored_interval(metrics.get("ece"))
@@ -118,6 +145,7 @@ def _run_row(model: ModelVersion) -> list[Any]:
         str(model.version),
         model.created_at.strftime("%m-%d %H:%M"),
         f"{model.n_train:,}",
+        str(metrics.get("head", "linear_softmax")),
         str(metrics.get("strategy", "")),
         interval_cell(accuracy),
         f"{model.n_stream:,}",

@@ -38,16 +38,25 @@ class Head(Protocol):
     """A classifier over features."""
 
     name: str
+    explanation: str
+    """One sentence for the person who chooses it."""
+    needs: frozenset[str]
+    """Arguments of the constructor that must be known of the project ("class_texts", "unlabelled"), or nothing."""
+    width_: int
+    """Features it was fitted on."""
 
     def fit(
         self,
         features: Features,
-        targets: Targets,
+        targets: NDArray[Any],
         n_classes: int,
         sample_weight: NDArray[np.floating[Any]] | None = None,
         warm_start: Self | None = None,
     ) -> Self:
-        """Learn from labelled items. Raises InputError on what cannot be learned from."""
+        """Learn from labelled items; targets are classes (n,) or probabilities (n, n_classes).
+
+        `warm_start` is an earlier head of the same kind. Raises InputError on what cannot be learned from.
+        """
         ...
 
     def logits(self, features: Features) -> NDArray[np.float64]:
@@ -62,6 +71,14 @@ class Head(Protocol):
         """What the queries need of each item, without an n_items x n_classes array."""
         ...
 
+    def program(self) -> Any:
+        """The fitted head as steps from features to logits (heads/program.py): what exports are made from."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """How the fit went, by name, for people."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write what `load` needs into an existing folder."""
         ...
@@ -69,6 +86,11 @@ class Head(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The head that `save` wrote."""
+        ...
+
+    @classmethod
+    def estimate(cls, n: int, d: int, k: int) -> Any:
+        """Seconds and MiB that fitting n items of d features with k classes takes (heads/base.py's Cost)."""
         ...
 
 

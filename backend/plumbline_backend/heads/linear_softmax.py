@@ -14,7 +14,10 @@ from torch import Tensor
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.selection import PoolScores
-from plumbline_backend.heads.softmax_problem import SoftmaxProblem, build, solve
+from plumbline_backend.heads.base import Cost, ProgramHead
+from plumbline_backend.heads.checks import finite, positive
+from plumbline_backend.heads.program import Program, affine
+from plumbline_backend.heads.softmax_problem import Loss, SoftmaxProblem, build, solve
 from plumbline_kernels import score_classes
 
 _CHUNK = 16_384
@@ -24,7 +27,7 @@ _SINGLE_LIMIT = 1e3
 is then below 1e3 * 2^-24 = 6e-5. Features far from zero for their spread (raw years, identifiers) exceed it."""
 
 
-class LinearSoftmax:
+class LinearSoftmax(ProgramHead):
     """p(k | x) = softmax(W x + b), the minimum of sum_i w_i loss_i + l2 / 2 |W|^2; the bias is free.
 
     l2 is scikit-learn's 1 / C (for two classes 2 / C: there it penalises one difference of weights, here
@@ -41,32 +44,55 @@ class LinearSoftmax:
     """
 
     name = "linear_softmax"
+    explanation = (
+        "Weighs every feature for every class, to the exact optimum: the steady choice when the features are good "
+        "(embeddings, clean columns)."
+    )
 
-    def __init__(self, l2: float = 1.0, tolerance: float = 1e-5, max_iterations: int = 500) -> None:
-        if not 0 <= l2 < float("inf"):
-            raise InputError(f"l2 is {l2}; expected a finite number, zero or more")
+    def __init__(
+        self,
+        l2: float = 1.0,
+        tolerance: float = 1e-5,
+        max_iterations: int = 500,
+        adjust: float = 0.0,
+        label_smoothing: float = 0.0,
+        z_regularization: float = 0.0,
+    ) -> None:
+        wrong = [
+            f"{what} is {value}; expected a finite number, zero or more"
+            for what, value in (("l2", l2), ("adjust", adjust), ("z_regularization", z_regularization))
+            if not 0 <= value < float("inf")
+        ]
         if not tolerance > 0:
-            raise InputError(f"tolerance is {tolerance}; expected a number above zero")
+            wrong.append(f"tolerance is {tolerance}; expected a number above zero")
+        if not 0 <= label_smoothing < 1:
+            wrong.append(f"label_smoothing is {label_smoothing}; expected 0 or more and less than 1")
+        if wrong:
+            raise InputError("; ".join(wrong))
         self.l2 = l2
         self.tolerance = tolerance
         self.max_iterations = max_iterations
+        self.adjust = adjust
+        self.label_smoothing = label_smoothing
+        self.z_regularization = z_regularization
 
     def fit(
         self,
         features: NDArray[np.floating[Any]],
-        targets: NDArray[np.integer[Any]],
+        targets: NDArray[Any],
         n_classes: int,
         sample_weight: NDArray[np.floating[Any]] | None = None,
         warm_start: LinearSoftmax | None = None,
     ) -> Self:
-        """Learn from features (n, d), targets (n,) in 0 .. n_classes - 1 and weights (n,) >= 0.
+        """Learn from features (n, d), targets (n,) in 0 .. n_classes - 1 or (n, n_classes) probabilities, weights >= 0.
 
         `warm_start` is a head fitted on the same features; its first rows are used when the number of
         classes differs. It changes the time, not the result. Raises InputError, naming all that is wrong,
         on NaN or infinite features, shapes that differ, targets outside the classes, negative weights, or
         fewer than two classes among the items of positive weight.
         """
-        problem = build(features, targets, n_classes, sample_weight, self.l2)
+        loss = Loss(self.adjust, self.label_smoothing, self.z_regularization)
+        problem = build(features, targets, n_classes, sample_weight, self.l2, loss)
         found = solve(problem, _start(problem, warm_start), self.tolerance, self.max_iterations)
         self._keep(found.point.x, problem, n_classes)
         self.objective_ = found.point.value * problem.total
@@ -78,7 +104,7 @@ class LinearSoftmax:
 
     def logits(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """W x + b of (n, d) features as (n, n_classes) float64. Raises InputError on another width."""
-        features = self._checked(features)
+        features = self.checked(features)
         out = np.empty((len(features), len(self.bias_)))
         for start in range(0, len(features), _CHUNK):
             rows = slice(start, start + _CHUNK)
@@ -86,14 +112,9 @@ class LinearSoftmax:
         out += self.bias_
         return out
 
-    def proba(self, features: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
-        """softmax(logits / temperature), (n, n_classes) float64, rows sum to 1."""
-        logits = self.logits(features)
-        logits /= _positive(temperature)
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        return logits
+    def program(self) -> Program:
+        """One step: W x + b."""
+        return (affine(self.weight_, self.bias_),)
 
     def scores(self, features: NDArray[np.floating[Any]], temperature: float = 1.0) -> PoolScores:
         """Two largest probabilities, entropy and argmax of (n, d) features, in one pass over the classes.
@@ -101,15 +122,14 @@ class LinearSoftmax:
         float32 for float32 features, unless their offsets need float64. Raises InputError on another width
         or non-finite features.
         """
-        features = self._checked(features)
+        features = self.checked(features)
         single = features.dtype in (np.float32, np.float16) and self.magnitude_ < _SINGLE_LIMIT
         x = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32 if single else np.float64))
-        if not np.isfinite(features).all():
-            raise InputError("features hold NaN or infinite values; expected finite numbers")
+        finite(features)
         found = score_classes(
             x,
             torch.from_numpy(self.weight_).to(x.dtype),
-            bias=torch.from_numpy(self.bias_ / _positive(temperature)).to(x.dtype),
+            bias=torch.from_numpy(self.bias_ / positive(temperature)).to(x.dtype),
             scale=1 / temperature,
             check_values=False,
         )
@@ -121,39 +141,42 @@ class LinearSoftmax:
         facts = {name: getattr(self, name) for name in _SETTINGS + _FACTS}
         (folder / "head.json").write_text(json.dumps({"head": self.name, **facts}, indent=2) + "\n")
 
+    def facts(self) -> dict[str, Any]:
+        """How the fit went: objective, largest gradient entry, iterations, whether it converged."""
+        return {name.rstrip("_"): getattr(self, name) for name in _FACTS}
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The head that `save` wrote into `folder`. Raises InputError when it is another kind of head."""
         facts = json.loads((folder / "head.json").read_text())
         if facts["head"] != cls.name:
             raise InputError(f"{folder / 'head.json'} holds a {facts['head']!r} head; expected {cls.name!r}")
-        head = cls(**{name: facts[name] for name in _SETTINGS})
+        head = cls(**{name: facts[name] for name in _SETTINGS if name in facts})
         for name in _FACTS:
             setattr(head, name, facts[name])
         arrays = load_file(folder / "head.safetensors")
         head.weight_, head.bias_ = arrays["weight"], arrays["bias"]
+        head.width_ = head.weight_.shape[1]
         return head
 
     def _keep(self, found: Tensor, problem: SoftmaxProblem, n_classes: int) -> None:
         """Back from standardised columns and present classes to the caller's."""
         weight = found[:, :-1] / problem.spread
         bias = found[:, -1] - weight @ problem.mean
-        self.weight_ = np.zeros((n_classes, weight.shape[1]))
+        self.width_ = weight.shape[1]
+        self.weight_ = np.zeros((n_classes, self.width_))
         self.bias_ = np.full(n_classes, _bias_of_absent(found, problem, n_classes))
         self.weight_[problem.present] = weight.numpy()
         self.bias_[problem.present] = bias.numpy()
         self.magnitude_ = float((weight.abs() @ (problem.mean.abs() + problem.spread)).max())
 
-    def _checked(self, features: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        if not hasattr(self, "weight_"):
-            raise InputError("this head has not been fitted; call fit first")
-        features = np.asarray(features)
-        if features.ndim != 2 or features.shape[1] != self.weight_.shape[1]:
-            raise InputError(f"features have shape {features.shape}; expected (n, {self.weight_.shape[1]})")
-        return features
+    @classmethod
+    def estimate(cls, n: int, d: int, k: int) -> Cost:
+        """Measured on one core: 10,000 x 384 with 100 classes took about 2 s; the pairs of the search hold 26 k d."""
+        return Cost(5e-9 * n * d * k + 1e-10 * n * d * d, (8 * 26 * k * d + 8 * n * d + 8 * n) / 2**20)
 
 
-_SETTINGS = ("l2", "tolerance", "max_iterations")
+_SETTINGS = ("l2", "tolerance", "max_iterations", "adjust", "label_smoothing", "z_regularization")
 _FACTS = ("magnitude_", "objective_", "gradient_", "n_iterations_", "n_evaluations_", "converged_")
 
 
@@ -183,9 +206,3 @@ def _bias_of_absent(found: Tensor, problem: SoftmaxProblem, n_classes: int) -> f
         logits = torch.addmm(found[:, -1], problem.features[rows].double(), found[:, :-1].T)
         total += float(problem.share[rows] @ torch.logsumexp(logits, dim=1))
     return total - float(np.log(n + n_classes))
-
-
-def _positive(temperature: float) -> float:
-    if not 0 < temperature < float("inf"):
-        raise InputError(f"temperature is {temperature}; expected a finite number above zero")
-    return temperature

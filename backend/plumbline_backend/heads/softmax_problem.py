@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plumbline_backend.domain.errors import InputError
+from plumbline_backend.heads.checks import Labelled, labelled
 from plumbline_backend.heads.lbfgs import Evaluate, Precondition, Solution, Stage, minimise
 from plumbline_backend.heads.preconditioner import softmax_preconditioner
 from plumbline_kernels import linear_cross_entropy
@@ -24,15 +24,27 @@ _LEAST_WEIGHT = 1e-5
 _ROWS_PER_COLUMN = 12
 """Items per column that the preconditioner looks at: a sample of 12 per column shows the spread of any direction
 within a factor of about (1 - 12^-0.5)^2 to (1 + 12^-0.5)^2, 0.5 to 1.7, which costs an iteration or two."""
-_LARGEST = 1e150
-"""Beyond this a float64 cannot hold the square of a value."""
+
+
+class Loss(NamedTuple):
+    """What is minimised beside the penalty.
+
+    adjust: this times the log of each class's share is added to the logits while learning and left out afterwards
+    (logit adjustment, Menon et al. 2021): 1 answers as if all classes were equally frequent. label_smoothing in
+    [0, 1). z_regularization >= 0: that times logsumexp squared.
+    """
+
+    adjust: float = 0.0
+    label_smoothing: float = 0.0
+    z_regularization: float = 0.0
 
 
 class SoftmaxProblem(NamedTuple):
     """sum_i share_i loss_i + 1/2 sum_kj ridge_j w_kj^2, over columns of mean 0 and spread 1.
 
     features: (n, d) of the type given; mean, spread, ridge: (d,) float64; share: (n,) float64, sums to 1;
-    targets: (n,) places in `present`, the classes that occur; total: sum of the sample weights.
+    targets: (n,) places in `present`, the classes that occur, or (n, n_present) probabilities; total: sum of the
+    sample weights; prior: (n_present,) added to the logits, or None.
     """
 
     features: Tensor
@@ -43,25 +55,25 @@ class SoftmaxProblem(NamedTuple):
     targets: Tensor
     present: NDArray[np.int64]
     total: float
+    prior: Tensor | None
+    loss: Loss
 
 
 def build(
     features: NDArray[np.floating[Any]],
-    targets: NDArray[np.integer[Any]],
+    targets: NDArray[Any],
     n_classes: int,
     sample_weight: NDArray[np.floating[Any]] | None,
     l2: float,
+    loss: Loss | None = None,
 ) -> SoftmaxProblem:
     """Check everything, drop items of weight zero, and standardise. Raises one InputError for all mistakes."""
-    features, targets = np.asarray(features), np.asarray(targets)
-    weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    _refuse(features, targets, n_classes, weight)
-    if not (weight > 0).all():
-        features, targets, weight = features[weight > 0], targets[weight > 0], weight[weight > 0]
-    present, places = np.unique(targets, return_inverse=True)
-    total = float(weight.sum())
-    share = torch.from_numpy(weight / total)
-    x = torch.from_numpy(np.ascontiguousarray(features, dtype=_float_type(features.dtype)))
+    loss = loss or Loss()
+    items = labelled(features, targets, n_classes, sample_weight)
+    present = np.flatnonzero(items.mass() > 0)
+    total = float(items.weight.sum())
+    share = torch.from_numpy(items.weight / total)
+    x = torch.from_numpy(items.features)
     mean, spread = _mean_and_spread(x, share)
     return SoftmaxProblem(
         features=(x - mean.to(x.dtype)) / spread.to(x.dtype),
@@ -69,10 +81,19 @@ def build(
         spread=spread.to(x.dtype).double(),
         ridge=l2 / total / spread**2,
         share=share,
-        targets=torch.from_numpy(places.astype(np.int64)),
+        targets=torch.from_numpy(_places(items, present)),
         present=present.astype(np.int64),
         total=total,
+        prior=torch.from_numpy(loss.adjust * np.log(items.mass()[present] / total)) if loss.adjust else None,
+        loss=loss,
     )
+
+
+def _places(items: Labelled, present: NDArray[np.int64]) -> NDArray[Any]:
+    """The targets among the present classes."""
+    if items.soft:
+        return np.ascontiguousarray(items.targets[:, present])
+    return np.searchsorted(present, items.targets).astype(np.int64)
 
 
 def solve(problem: SoftmaxProblem, start: Tensor, tolerance: float, max_iterations: int) -> Solution:
@@ -108,15 +129,21 @@ def _precondition_at(problem: SoftmaxProblem, features: Tensor, share: Tensor, x
 def _evaluate(problem: SoftmaxProblem, features: Tensor, share: Tensor) -> Evaluate:
     """Value and gradient at (n_present, d + 1), the loss in the features' type, the penalty in float64."""
 
+    targets = problem.targets.to(features.dtype) if problem.targets.is_floating_point() else problem.targets
+    prior = None if problem.prior is None else problem.prior.to(features.dtype)
+
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
         weight = x[:, :-1].to(features.dtype, copy=True).requires_grad_()
         bias = x[:, -1].to(features.dtype, copy=True).requires_grad_()
         loss = linear_cross_entropy(
             features,
             weight,
-            problem.targets,
+            targets,
             bias=bias,
+            class_prior=prior,
             sample_weight=share,
+            label_smoothing=problem.loss.label_smoothing,
+            z_regularization=problem.loss.z_regularization,
             reduction="sum",
             check_values=False,
         )
@@ -152,55 +179,3 @@ def _moments(x: Tensor, share: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tens
         first += (share[rows].to(dtype) @ moved).double()
         second += (share[rows].to(dtype) @ moved.square_()).double()
     return first, second
-
-
-def _float_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
-    return np.float32 if dtype in (np.float32, np.float16) else np.float64
-
-
-def _refuse(
-    features: NDArray[Any], targets: NDArray[Any], n_classes: int, weight: NDArray[np.float64]
-) -> None:
-    if features.ndim != 2 or features.shape[1] == 0 or targets.shape != features.shape[:1]:
-        raise InputError(
-            f"features have shape {features.shape} and targets {targets.shape}; "
-            "expected (n, d) with d >= 1, and (n,)"
-        )
-    if weight.shape != targets.shape:
-        raise InputError(f"sample_weight has shape {weight.shape}; expected {targets.shape}")
-    wrong = [*_bad_features(features), *_bad_targets(targets, n_classes, weight)]
-    if wrong:
-        raise InputError("; ".join(wrong))
-
-
-def _bad_features(features: NDArray[Any]) -> list[str]:
-    if not np.issubdtype(features.dtype, np.floating) and not np.issubdtype(features.dtype, np.integer):
-        return [f"features have type {features.dtype}; expected numbers"]
-    good = np.abs(features) < _LARGEST if features.dtype == np.float64 else np.isfinite(features)
-    if good.all():
-        return []
-    row, column = np.argwhere(~good)[0]
-    return [
-        f"features hold {np.count_nonzero(~good)} values that are NaN, infinite or beyond {_LARGEST:g}, the "
-        f"first, {features[row, column]}, in row {row}, column {column}; expected finite numbers"
-    ]
-
-
-def _bad_targets(targets: NDArray[Any], n_classes: int, weight: NDArray[np.float64]) -> list[str]:
-    if len(targets) and not np.issubdtype(targets.dtype, np.integer):
-        return [f"targets have type {targets.dtype}; expected integer class indices"]
-    wrong = []
-    outside = np.flatnonzero((targets < 0) | (targets >= n_classes))
-    if len(outside):
-        wrong.append(
-            f"target of row {outside[0]} is {targets[outside[0]]}; expected a class from 0 to {n_classes - 1}"
-        )
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        wrong.append("sample_weight holds negative or non-finite values; expected zero or more")
-        return wrong
-    seen = np.unique(targets[weight > 0])
-    if len(seen) < 2:
-        wrong.append(
-            f"items of positive weight have the classes {seen.tolist()}; expected at least two different ones"
-        )
-    return wrong

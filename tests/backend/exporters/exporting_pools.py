@@ -19,6 +19,7 @@ from plumbline_backend.exporters.classifier.bundle import (
     Reliability,
     TransformState,
 )
+from plumbline_backend.heads.program import Program, affine, run
 from plumbline_backend.registry import TRANSFORMS
 
 
@@ -33,7 +34,7 @@ class Fitted:
         """Plumbline's own probabilities for these columns, (n, K) float64."""
         blocks = [made.apply([columns[name] for name in names]) for made, names in self.transforms]
         features = np.concatenate(blocks, axis=1).astype(np.float64)
-        logits = (features @ self.bundle.weight.T + self.bundle.bias) / self.bundle.temperature
+        logits = run(self.bundle.program, features) / self.bundle.temperature
         logits -= logits.max(axis=1, keepdims=True)
         return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
@@ -53,7 +54,9 @@ def fit(
     return Fitted(make_bundle(tuple(states), weight, rng.normal(size=n_classes)), tuple(made))
 
 
-def make_bundle(states: tuple[TransformState, ...], weight: np.ndarray, bias: np.ndarray) -> ClassifierBundle:
+def make_bundle(
+    states: tuple[TransformState, ...], weight: np.ndarray, bias: np.ndarray, program: Program = ()
+) -> ClassifierBundle:
     names = ["galaxy", "star, or =1+1", "<script>alert(1)</script> | `x`", "Q 'quasar'"]
     classes = tuple(
         LabelClass(f"c{i}", names[i % 4], "#000000", description="first | second") for i in range(len(weight))
@@ -81,8 +84,8 @@ def make_bundle(states: tuple[TransformState, ...], weight: np.ndarray, bias: np
         question_version=2,
         classes=classes,
         transforms=states,
-        weight=weight,
-        bias=bias,
+        program=program or (affine(weight, bias),),
+        width=weight.shape[1],
         temperature=1.7,
         metrics={
             "accuracy": Interval(0.857, 0.6, 0.96, 14),

@@ -21,6 +21,7 @@ from plumbline_backend.exporters.classifier.bundle import TransformState
 from plumbline_backend.exporters.classifier.card import figure, plain
 from plumbline_backend.exporters.classifier.export import export_classifier
 from plumbline_backend.exporters.classifier.onnx_head import build_model, input_name
+from plumbline_backend.heads.program import affine, last
 
 FILES = ["estimator.skops", "manifest.json", "model.onnx", "model_card.md", "predict.py", "requirements.txt",
          "weights.safetensors"]  # fmt: skip
@@ -90,8 +91,8 @@ def test_any_column_name_works(column: str) -> None:
 
 def test_safetensors_hold_the_head_and_the_transforms(folder: Path, fitted: Fitted) -> None:
     with safe_open(folder / "weights.safetensors", framework="np") as file:
-        np.testing.assert_array_equal(file.get_tensor("weight"), fitted.bundle.weight)
-        np.testing.assert_array_equal(file.get_tensor("bias"), fitted.bundle.bias)
+        np.testing.assert_array_equal(file.get_tensor("weight"), last(fitted.bundle.program).weight)
+        np.testing.assert_array_equal(file.get_tensor("bias"), last(fitted.bundle.program).bias)
         assert file.get_tensor("temperature").tolist() == [1.7]
         np.testing.assert_array_equal(
             file.get_tensor("transform.2.components"), fitted.bundle.transforms[2].arrays["components"]
@@ -169,16 +170,16 @@ def test_a_failure_leaves_no_folder(tmp_path: Path, fitted: Fitted, monkeypatch:
 
 def test_everything_that_does_not_fit_is_named_at_once(fitted: Fitted) -> None:
     with pytest.raises(InputError) as caught:
-        replace(fitted.bundle, classes=fitted.bundle.classes[:1], bias=np.zeros(2), temperature=0.0)
+        replace(fitted.bundle, classes=fitted.bundle.classes[:1], temperature=0.0)
     assert str(caught.value) == (
-        f"the classifier cannot be exported: 1 classes; expected at least 2; weight {fitted.bundle.weight.shape}; "
-        "expected (1, d); bias (2,); expected (1,); temperature 0.0; expected a finite number above 0"
+        "the classifier cannot be exported: 1 classes; expected at least 2; 3 logits; expected 1, one for each class; "
+        "temperature 0.0; expected a finite number above 0"
     )
 
 
 def test_a_head_of_another_width_is_refused(fitted: Fitted, tmp_path: Path) -> None:
-    narrow = replace(fitted.bundle, weight=fitted.bundle.weight[:, :-1])
-    d = fitted.bundle.weight.shape[1]
+    d = fitted.bundle.width
+    narrow = replace(fitted.bundle, width=d - 1)
     with pytest.raises(InputError, match=f"the head reads {d - 1} features; its transforms give {d}"):
         export_classifier(narrow, tmp_path / "model")
 
@@ -194,7 +195,7 @@ def test_transforms_that_cannot_be_exported_are_refused() -> None:
 def test_an_embedding_stays_outside_and_the_card_says_so(fitted: Fitted, tmp_path: Path) -> None:
     """The model then takes the vectors: with identity weights, the softmax of the vector over 1.7."""
     state = TransformState("embedding", ("text",), {"column": "text", "model": "some/model", "d": 3}, {})
-    bundle = replace(fitted.bundle, transforms=(state,), weight=np.eye(3), bias=np.zeros(3))
+    bundle = replace(fitted.bundle, transforms=(state,), program=(affine(np.eye(3)),), width=3)
     folder = export_classifier(bundle, tmp_path / "model")
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     vectors = np.array([[1.7, 0, 0], [0, 0, 3.4]], dtype=np.float32)

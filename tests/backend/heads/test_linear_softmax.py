@@ -232,7 +232,7 @@ Y = np.array([0, 1, 1])
         (X, np.array([1, 1, 1]), None, r"have the classes \[1\]; expected at least two"),
         (X[:0], Y[:0], None, r"have the classes \[\]; expected at least two"),
         (X, Y, np.array([0.0, 1, 1]), r"have the classes \[1\]; expected at least two"),
-        (X, Y, np.zeros(3), r"have the classes \[\]"),
+        (X, Y, np.zeros(3), "sample_weight is zero for all 3 items"),
         (X, np.array([0, 1, 2]), None, "target of row 2 is 2; expected a class from 0 to 1"),
         (X, np.array([0.0, 1, 1]), None, "targets have type float64; expected integer class indices"),
         (X, Y, np.array([1.0, -1, 1]), "sample_weight holds negative or non-finite values"),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Interval, LabelClass
+from plumbline_backend.heads.program import Program, arrays, last
 
 Array = NDArray[Any]
 
@@ -64,10 +65,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class ClassifierBundle:
-    """A trained, calibrated linear head with everything that it needs and is known about it.
+    """A trained, calibrated head with everything that it needs and is known about it.
 
-    transforms: in the order in which their features stand in the head's input; weight: (K, d); bias: (K,);
-    classes: K of them, in the order of the rows of `weight`; temperature: logits are divided by it;
+    transforms: in the order in which their features stand in the head's input; program: the head's steps over `width`
+    features; classes: K of them, in the order of the logits; temperature: logits are divided by it; head: its name;
     metrics: name, as it is shown, to figure with interval (unknown: NaN value), measured on the random stream;
     per_class: class id to its figures; reliability: the bins of the diagram.
     """
@@ -77,14 +78,15 @@ class ClassifierBundle:
     question_version: int
     classes: tuple[LabelClass, ...]
     transforms: tuple[TransformState, ...]
-    weight: Array
-    bias: Array
+    program: Program
+    width: int
     temperature: float
     metrics: Mapping[str, Interval]
     provenance: Provenance
     per_class: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     reliability: tuple[Reliability, ...] = ()
     calibration_note: str = ""
+    head: str = "linear_softmax"
 
     def __post_init__(self) -> None:
         """Raises InputError that lists everything in which the parts do not fit together."""
@@ -95,10 +97,10 @@ class ClassifierBundle:
                 (K < 2, f"{K} classes; expected at least 2"),
                 (len({c.id for c in self.classes}) != K, "two classes with one id; expected distinct ids"),
                 (not self.transforms, "no transforms; expected at least one"),
-                (self.weight.ndim != 2 or len(self.weight) != K, f"weight {self.weight.shape}; expected ({K}, d)"),
-                (self.bias.shape != (K,), f"bias {self.bias.shape}; expected ({K},)"),
-                (not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()),
-                 "weight or bias is not finite; expected finite numbers"),
+                (len(last(self.program).bias) != K,
+                 f"{len(last(self.program).bias)} logits; expected {K}, one for each class"),
+                (not all(np.isfinite(array).all() for array in arrays(self.program).values()),
+                 "the head holds NaN or infinite values; expected finite numbers"),
                 (not (np.isfinite(self.temperature) and self.temperature > 0),
                  f"temperature {self.temperature}; expected a finite number above 0"),
             )

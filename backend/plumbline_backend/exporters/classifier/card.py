@@ -18,6 +18,18 @@ STRATA = {
 }
 
 
+TRUSTED = {
+    "operator.methodcaller": (
+        " `operator.methodcaller` is there to lower-case A to Z and nothing else, as the model does."
+    ),
+    "sklearn.tree._tree.Tree": " `sklearn.tree._tree.Tree` is scikit-learn's own decision tree.",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": (
+        " `TreePredictor` is scikit-learn's own boosted tree."
+    ),
+}
+"""Why the reader of estimator.skops is asked to trust a type."""
+
+
 def model_card(
     bundle: ClassifierBundle,
     inputs: Sequence[tuple[str, str, str]],
@@ -81,8 +93,8 @@ def _front_matter(bundle: ClassifierBundle) -> str:
 def _purpose(bundle: ClassifierBundle) -> str:
     guidelines = "\n".join(f"> {plain(line)}" for line in bundle.guidelines.splitlines() if line.strip())
     text = (
-        f"A linear classifier with {len(bundle.classes)} classes that answers the question above for one item. "
-        "It gives a class and a calibrated probability for every class."
+        f"A classifier ({plain(bundle.head)}) with {len(bundle.classes)} classes that answers the question above for "
+        "one item. It gives a class and a calibrated probability for every class."
     )
     return text + (f"\n\nThe labellers worked by these guidelines:\n\n{guidelines}" if guidelines else "")
 
@@ -183,11 +195,7 @@ def _use(
         for each in columns
     )
     trust = f", trusted={list(trusted)!r}" if trusted else ""
-    note = (
-        " `operator.methodcaller` is there to lower-case A to Z and nothing else, as the model does."
-        if trusted
-        else ""
-    )
+    note = "".join(sentence for name, sentence in TRUSTED.items() if name in trusted)
     return "\n\n".join(
         [
             "## Use",
@@ -198,7 +206,8 @@ def _use(
             f'**estimator.skops**: `skops.io.load("estimator.skops"{trust})` gives a scikit-learn Pipeline. Rows are '
             f"arrays or data frames with the raw values in this order: {order}. Missing numbers are NaN, missing "
             f"text is empty text.{note}",
-            "**weights.safetensors**: `weight`, `bias`, `temperature` and the arrays of the transforms.",
+            "**weights.safetensors**: `weight` and `bias` of the head's last step, `step.<i>.<name>` of the steps "
+            "before it (named in the file's metadata), `temperature`, and the arrays of the transforms.",
         ]
     )
 

@@ -24,6 +24,7 @@ from plumbline_backend.exporters.classifier.sklearn_estimator import (
     build_estimator,
     save_estimator,
 )
+from plumbline_backend.heads.program import arrays, described
 
 MANIFEST_FORMAT = 1
 VERSIONS_OF = ("numpy", "onnx", "onnxruntime", "safetensors", "scikit-learn", "skops")
@@ -69,12 +70,12 @@ def requirements() -> str:
 
 
 def _save_weights(bundle: ClassifierBundle, path: Path) -> None:
-    """weight (K, d), bias (K,), temperature (1,) float64, and the arrays of every transform."""
+    """The head's arrays (weight and bias of its last step), temperature (1,), and the arrays of every transform."""
+    learned = arrays(bundle.program)
     tensors = {
-        "weight": np.ascontiguousarray(bundle.weight, dtype=np.float64),
-        "bias": np.ascontiguousarray(bundle.bias, dtype=np.float64),
-        "temperature": np.array([bundle.temperature]),
-    }
+        name: np.array(array, order="C") for name, array in learned.items()
+    }  # copies: no shared memory
+    tensors["temperature"] = np.array([bundle.temperature])
     states = []
     for i, transform in enumerate(bundle.transforms):
         for name, array in transform.arrays.items():
@@ -85,6 +86,8 @@ def _save_weights(bundle: ClassifierBundle, path: Path) -> None:
         "format": "plumbline classifier 1",
         "class_ids": json.dumps([each.id for each in bundle.classes]),
         "transforms": json.dumps(states),
+        "head": bundle.head,
+        "steps": json.dumps(described(bundle.program)),
     }
     save_file(tensors, path, metadata=metadata)
 
@@ -101,6 +104,7 @@ def _manifest(
         "model_version": made_by.model_version,
         "data_hash": made_by.data_hash,
         "classes": [{"id": each.id, "name": each.name} for each in bundle.classes],
+        "head": bundle.head,
         "temperature": bundle.temperature,
         "inputs": list(built.inputs),
         "estimator_columns": _columns(built),

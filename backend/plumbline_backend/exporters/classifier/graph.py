@@ -73,6 +73,16 @@ class GraphWriter:
         self._nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
         return name
 
+    def two(self, kind: str, *inputs: str, **attributes: Any) -> tuple[str, str]:
+        """Add a node with two outputs; returns their names."""
+        names = self._name(), self._name()
+        self._nodes.append(helper.make_node(kind, list(inputs), list(names), **attributes))
+        return names
+
+    def tensor(self, array: NDArray[Any]) -> onnx.TensorProto:
+        """An array as an attribute of a node takes it."""
+        return numpy_helper.from_array(np.ascontiguousarray(array))
+
     def model(self, name: str, doc: str, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The finished model, checked. `metadata` are the model's own properties, text to text."""
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants, doc)

@@ -12,21 +12,22 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.exporters.classifier.blocks import Block
 from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
 from plumbline_backend.exporters.classifier.graph import PREFIX, GraphWriter
+from plumbline_backend.exporters.classifier.onnx_program import write_program
 
 OUTPUTS = ("class_id", "probabilities")
 SCHEMA_FORMAT = 1
 
 
 def build_model(bundle: ClassifierBundle, blocks: Sequence[Block]) -> onnx.ModelProto:
-    """The whole path in one graph: each block's features, the linear head, temperature, softmax.
+    """The whole path in one graph: each block's features, the head's steps, temperature, softmax.
 
     Inputs are named as their columns (input_name says when not). Outputs: class_id (N,) string and
     probabilities (N, K) float32. Arithmetic is float64 inside; features are rounded to float32 on the way, as
     Plumbline stores them. Raises InputError when the head's width is not that of the features.
     """
     width = sum(block.width for block in blocks)
-    if bundle.weight.shape[1] != width:
-        raise InputError(f"the head reads {bundle.weight.shape[1]} features; its transforms give {width}")
+    if bundle.width != width:
+        raise InputError(f"the head reads {bundle.width} features; its transforms give {width}")
     graph = GraphWriter()
     inputs = [each for block in blocks for each in block.inputs()]
     names = {each["column"]: input_name(each["column"]) for each in inputs}
@@ -53,9 +54,8 @@ def input_name(column: str) -> str:
 
 
 def _head(graph: GraphWriter, bundle: ClassifierBundle, features: str) -> str:
-    """(N, K) float64: (features @ weight.T + bias) / temperature."""
-    product = graph.op("MatMul", features, graph.double(bundle.weight.T))
-    logits = graph.op("Add", product, graph.double(bundle.bias))
+    """(N, K) float64: the head's logits over the temperature."""
+    logits = write_program(graph, bundle.program, features)
     return graph.op("Div", logits, graph.constant(float(bundle.temperature)))
 
 

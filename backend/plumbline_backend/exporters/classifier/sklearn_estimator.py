@@ -11,11 +11,12 @@ import numpy as np
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from plumbline_backend.exporters.classifier.blocks import Block, EstimatorPart, RawInput
 from plumbline_backend.exporters.classifier.bundle import Array, ClassifierBundle
+from plumbline_backend.exporters.classifier.sklearn_program import classifier_steps
+from plumbline_backend.heads.program import Affine, affine
 
 
 class BuiltEstimator(NamedTuple):
@@ -29,7 +30,10 @@ class BuiltEstimator(NamedTuple):
 
 
 def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltEstimator:
-    """Fitted transformers side by side, then logistic regression with weights over the temperature.
+    """Fitted transformers side by side, then the head: for one step, logistic regression over the temperature.
+
+    A head whose first step is linear is written in the columns that the transformers give; before another one stands
+    the matrix that makes them Plumbline's features.
 
     Rows are (n, places) arrays or data frames with raw values; columns go by position, so names are free.
     Nothing is trained: learned attributes are set from the bundle.
@@ -37,10 +41,13 @@ def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltE
     inputs = tuple(each for block in blocks for each in block.inputs())
     sizes = [int(np.prod(each["shape"])) for each in inputs]
     starts = dict(zip((each["column"] for each in inputs), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    first, rest = bundle.program[0], bundle.program[1:]
+    if not isinstance(first, Affine):
+        first, rest = affine(np.eye(bundle.width)), bundle.program
     parts: list[EstimatorPart] = []
     offset = 0
     for block in blocks:
-        parts += block.estimators(bundle.weight[:, offset : offset + block.width])
+        parts += block.estimators(first.weight[:, offset : offset + block.width])
         offset += block.width
     of = {each["column"]: size for each, size in zip(inputs, sizes, strict=True)}
     transformers = [
@@ -48,8 +55,12 @@ def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltE
     ]
     columns = ColumnTransformer(transformers, sparse_threshold=0.0)
     columns.fit(_example(inputs))
-    head = _logistic(bundle, np.concatenate([part.weight for part in parts], axis=1))
-    return BuiltEstimator(Pipeline([("features", columns), ("head", head)]), inputs)
+    weight = np.concatenate([part.weight for part in parts], axis=1)
+    program = (affine(weight, first.bias), *rest)
+    head = classifier_steps(
+        program, weight.shape[1], bundle.temperature, [each.id for each in bundle.classes]
+    )
+    return BuiltEstimator(Pipeline([("features", columns), *map(tuple, head)]), inputs)
 
 
 def save_estimator(built: BuiltEstimator, path: Path) -> list[str]:
@@ -70,17 +81,3 @@ def _example(inputs: Sequence[RawInput]) -> Array:
     for each in inputs:
         row += [""] if each["element"] == "string" else [0.0] * int(np.prod(each["shape"]))
     return np.array([row], dtype=object)
-
-
-def _logistic(bundle: ClassifierBundle, weight: Array) -> LogisticRegression:
-    """Two classes have one row of weights in scikit-learn: the difference."""
-    coef = weight.astype(np.float64) / bundle.temperature
-    intercept = bundle.bias.astype(np.float64) / bundle.temperature
-    head = LogisticRegression()
-    if len(coef) == 2:
-        coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
-    head.coef_, head.intercept_ = coef, intercept
-    head.classes_ = np.array([each.id for each in bundle.classes])
-    head.n_features_in_ = coef.shape[1]
-    head.n_iter_ = np.array([0], dtype=np.int32)
-    return head

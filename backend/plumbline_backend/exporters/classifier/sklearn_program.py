@@ -1,0 +1,145 @@
+"""A head's steps as scikit-learn's own classes, with what they learned set from the head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.ensemble import StackingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, Normalizer, PolynomialFeatures
+
+from plumbline_backend.exporters.classifier.bundle import Array
+from plumbline_backend.heads.program import (
+    FLOOR,
+    Affine,
+    Elementwise,
+    Forest,
+    Neighbours,
+    Program,
+    Step,
+    UnitRows,
+    last,
+)
+
+_TOP = 1e300
+"""Clip from above that no value reaches: MinMaxScaler wants two ends."""
+
+
+class NamedStep(NamedTuple):
+    """A scikit-learn object and the name that it has in a pipeline."""
+
+    name: str
+    estimator: Any
+
+
+def classifier_steps(
+    program: Program, width: int, temperature: float, classes: Sequence[str]
+) -> list[NamedStep]:
+    """Steps of a Pipeline over (n, width) features that end in a classifier with these classes.
+
+    Nothing is trained. A step that scikit-learn has only as a predictor (trees, neighbours) becomes the one member of
+    a StackingClassifier whose final estimator is the rest.
+    """
+    x = np.zeros((len(classes), width))
+    steps: list[NamedStep] = []
+    for i, step in enumerate(program[:-1]):
+        if isinstance(step, Neighbours | Forest):
+            rest = classifier_steps(program[i + 1 :], _outputs(step), temperature, classes)
+            return [*steps, NamedStep("head", _stacked(step, rest, x, classes))]
+        transformer = _transformer(step, x.shape[1])
+        steps.append(NamedStep(f"{i}_{_word(step)}", transformer))
+        x = transformer.transform(x)
+    final = last(program)
+    return [*steps, NamedStep("head", logistic(final.weight, final.bias, temperature, classes))]
+
+
+def logistic(weight: Array, bias: Array, temperature: float, classes: Sequence[str]) -> LogisticRegression:
+    """LogisticRegression with these weights. Two classes have one row in scikit-learn: the difference."""
+    coef = weight.astype(np.float64) / temperature
+    intercept = bias.astype(np.float64) / temperature
+    head = LogisticRegression()
+    if len(coef) == 2:
+        coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+    head.coef_, head.intercept_ = coef, intercept
+    head.classes_ = np.array(list(classes))
+    head.n_features_in_ = coef.shape[1]
+    head.n_iter_ = np.array([0], dtype=np.int32)
+    return head
+
+
+def _word(step: Step) -> str:
+    return step.kind if isinstance(step, Elementwise) else type(step).__name__.lower()
+
+
+def _outputs(step: Neighbours | Forest) -> int:
+    return step.values.shape[1] if isinstance(step, Neighbours) else step.trees.n_outputs
+
+
+def _transformer(step: Step, width: int) -> Any:
+    if isinstance(step, Affine):
+        return _affine(step)
+    if isinstance(step, UnitRows):
+        return Normalizer().fit(np.zeros((1, width)))
+    if not isinstance(step, Elementwise):
+        raise TypeError(f"{type(step).__name__} is no transformer")
+    if step.kind == "relu":
+        return _clip_below(width, 0.0)
+    if step.kind == "log":
+        parts = [
+            ("floor", _clip_below(width, FLOOR)),
+            ("log", FunctionTransformer(np.log).fit(np.ones((1, width)))),
+        ]
+        return Pipeline(parts)
+    if step.kind == "exp":
+        return FunctionTransformer(np.exp).fit(np.zeros((1, width)))
+    both = [("x", FunctionTransformer()), ("squared", FunctionTransformer(np.square))]
+    return FeatureUnion(both).fit(np.zeros((1, width)))
+
+
+def _affine(step: Affine) -> Pipeline:
+    """A column of ones for the bias, then PCA as a plain matrix product: mean zero, no whitening."""
+    d = step.weight.shape[1]
+    ones = PolynomialFeatures(degree=1).fit(np.zeros((1, d)))
+    product = PCA(n_components=len(step.weight))
+    product.components_ = np.column_stack([step.bias, step.weight])
+    product.mean_ = np.zeros(d + 1)
+    product.n_components_ = len(step.weight)
+    product.n_features_in_ = d + 1
+    product.explained_variance_ = np.ones(len(step.weight))
+    product.explained_variance_ratio_ = np.ones(len(step.weight)) / len(step.weight)
+    product.singular_values_ = np.ones(len(step.weight))
+    product.noise_variance_ = 0.0
+    product.n_samples_ = 1
+    return Pipeline([("ones", ones), ("product", product)])
+
+
+def _clip_below(width: int, low: float) -> MinMaxScaler:
+    """max(x, low): MinMaxScaler with scale 1 and offset 0 that clips."""
+    clip = MinMaxScaler(feature_range=(low, _TOP), clip=True).fit(np.zeros((2, width)))
+    clip.scale_, clip.min_ = np.ones(width), np.zeros(width)
+    return clip
+
+
+def _stacked(
+    step: Neighbours | Forest, rest: Sequence[NamedStep], x: Array, classes: Sequence[str]
+) -> StackingClassifier:
+    final = FrozenEstimator(Pipeline([tuple(each) for each in rest]))
+    if isinstance(step, Neighbours):
+        member: Any = KNeighborsRegressor(step.k, weights="distance", metric="sqeuclidean", algorithm="brute")
+        member.fit(step.anchors, step.values)
+        method = "predict"
+    else:
+        member = step.estimator
+        method = "predict_proba" if step.gives == "shares" else "decision_function"
+    stacked = StackingClassifier(
+        [("member", FrozenEstimator(member))], final_estimator=final, cv="prefit", stack_method=method
+    )
+    stacked.fit(x, np.array(list(classes)))
+    stacked.named_estimators_ = dict(stacked.named_estimators_)
+    return stacked

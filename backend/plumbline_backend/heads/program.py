@@ -1,0 +1,168 @@
+"""What a fitted head computes, as a short list of steps: run here, written into ONNX, built for scikit-learn.
+
+A head that gives its program needs no exporter of its own: numpy below, `exporters/classifier/onnx_program.py` and
+`exporters/classifier/sklearn_program.py` follow the same steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumbline_backend.heads.trees import Trees, run_trees
+
+Matrix = NDArray[np.float64]
+_ROWS = 16_384
+_CELLS = 8_000_000
+"""Cells of the widest array in one chunk: 64 MB of float64."""
+FLOOR = 1e-300
+"""Below the logarithm: larger than the smallest float64, so that log gives -691 and no infinity."""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x W^T + b. weight (m, d), bias (m,)."""
+
+    weight: Matrix
+    bias: Matrix
+
+
+@dataclass(frozen=True)
+class UnitRows:
+    """Each row over its length; a row of zeros stays as it is."""
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """relu: max(x, 0). log: log(max(x, FLOOR)). exp. squares: [x, x^2], twice as wide."""
+
+    kind: Literal["relu", "log", "exp", "squares"]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Shares (n, K): the mean of the k nearest anchors' values, weighted by 1 / squared distance.
+
+    anchors (m, d), values (m, K). No item may lie on an anchor: heads see to it with a column that is 0 for
+    items and not 0 for anchors.
+    """
+
+    anchors: Matrix
+    values: Matrix
+    k: int
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A fitted scikit-learn ensemble with the same trees as arrays.
+
+    Gives what scikit-learn gives to a next step: `predict_proba` (of two classes only the second's) for "shares",
+    `decision_function` (one column for two classes) for "raw".
+    """
+
+    estimator: Any
+    gives: Literal["shares", "raw"]
+    trees: Trees
+
+
+Step = Affine | UnitRows | Elementwise | Neighbours | Forest
+Program = tuple[Step, ...]
+"""Ends in an Affine that gives the logits (n, K)."""
+
+
+def affine(weight: NDArray[Any], bias: NDArray[Any] | float = 0.0) -> Affine:
+    """An Affine in float64; a number serves as every entry of the bias."""
+    matrix = np.ascontiguousarray(weight, dtype=np.float64)
+    return Affine(matrix, np.ascontiguousarray(np.broadcast_to(bias, len(matrix)), dtype=np.float64))
+
+
+def last(program: Program) -> Affine:
+    """The step that gives the logits."""
+    final = program[-1]
+    if not isinstance(final, Affine):
+        raise TypeError(f"a head's program ends in {type(final).__name__}; expected Affine")
+    return final
+
+
+def run(program: Program, features: NDArray[np.floating[Any]]) -> Matrix:
+    """(n, m) what the steps make of (n, d) features, in float64, some rows at a time."""
+    rows = max(1, min(_ROWS, _CELLS // widest(program, features.shape[1])))
+    parts = [_run_rows(program, features[i : i + rows]) for i in range(0, max(1, len(features)), rows)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def widest(program: Program, width: int) -> int:
+    """Numbers per item in the widest array between the steps."""
+    found = width
+    for step in program:
+        if isinstance(step, Affine):
+            width = len(step.weight)
+        elif isinstance(step, Neighbours):
+            found, width = max(found, len(step.anchors)), step.values.shape[1]
+        elif isinstance(step, Forest):
+            width = step.trees.n_outputs
+        elif isinstance(step, Elementwise) and step.kind == "squares":
+            width *= 2
+        found = max(found, width)
+    return found
+
+
+def arrays(program: Program) -> Mapping[str, NDArray[Any]]:
+    """Everything learned, by name: the last step's as weight and bias, the others' as step.<i>.<name>."""
+    found: dict[str, NDArray[Any]] = {}
+    for i, step in enumerate(program[:-1]):
+        if isinstance(step, Affine):
+            found |= {f"step.{i}.weight": step.weight, f"step.{i}.bias": step.bias}
+        elif isinstance(step, Neighbours):
+            found |= {f"step.{i}.anchors": step.anchors, f"step.{i}.values": step.values}
+            found[f"step.{i}.k"] = np.array([step.k])
+        elif isinstance(step, Forest):
+            found |= {f"step.{i}.{name}": array for name, array in step.trees._asdict().items()}
+    return {**found, "weight": last(program).weight, "bias": last(program).bias}
+
+
+def described(program: Program) -> list[str]:
+    """The steps by name, in order: affine, unit_rows, relu, log, exp, squares, neighbours, trees."""
+    names = {Affine: "affine", UnitRows: "unit_rows", Neighbours: "neighbours", Forest: "trees"}
+    return [step.kind if isinstance(step, Elementwise) else names[type(step)] for step in program]
+
+
+def _run_rows(program: Program, features: NDArray[np.floating[Any]]) -> Matrix:
+    x: Matrix = features.astype(np.float64)
+    for step in program:
+        x = _run_step(step, x)
+    return x
+
+
+def _run_step(step: Step, x: Matrix) -> Matrix:
+    if isinstance(step, Affine):
+        return np.asarray(x @ step.weight.T + step.bias)
+    if isinstance(step, UnitRows):
+        lengths = np.sqrt((x * x).sum(axis=1, keepdims=True))
+        return x / np.where(lengths > 0, lengths, 1.0)
+    if isinstance(step, Neighbours):
+        return _shares(step, x)
+    if isinstance(step, Forest):
+        return run_trees(step.trees, x)
+    if step.kind == "squares":
+        return np.concatenate([x, x * x], axis=1)
+    if step.kind == "relu":
+        return np.maximum(x, 0.0)
+    return np.log(np.maximum(x, FLOOR)) if step.kind == "log" else np.exp(x)
+
+
+def _shares(step: Neighbours, x: Matrix) -> Matrix:
+    lengths = (step.anchors * step.anchors).sum(axis=1)
+    distance = (x * x).sum(axis=1, keepdims=True) + lengths - 2 * x @ step.anchors.T
+    if step.k < len(step.anchors):
+        nearest = np.argpartition(distance, step.k - 1, axis=1)[:, : step.k]
+        weight = 1 / np.take_along_axis(distance, nearest, axis=1)
+        return np.asarray(
+            np.einsum("nk,nkc->nc", weight, step.values[nearest]) / weight.sum(axis=1, keepdims=True)
+        )
+    weight = 1 / distance
+    return np.asarray(weight @ step.values / weight.sum(axis=1, keepdims=True))
