@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plumbline_backend.domain.types import JudgeKind, Positions, Question, State, Stratum
 from plumbline_backend.store import Store
+from plumbline_backend.store.ledger import LEARNT_FROM
 
 CONCURRENT_IDS = 200
 """With several writers a lower id can be committed after a higher one; so many ids are looked at again."""
@@ -45,19 +47,29 @@ class Answers:
         self._in_reserve[reserve] = True
         self._lookback = 0 if store.database.dialect == "sqlite" else CONCURRENT_IDS
         self._seen = -1
+        self._learnt = 0
         self._people: dict[int, dict[int, Answer]] = {}
         self._imported: dict[int, Answer] = {}
         self._lock = threading.RLock()
 
     @property
     def newest_id(self) -> int:
-        """Id of the newest ledger row that the view holds."""
-        return self._seen
+        """Id of the newest ledger row by a person or an import that the view holds: what a head could learn from."""
+        return self._learnt
+
+    @property
+    def reserve_mask(self) -> NDArray[np.bool_]:
+        """(n_items,) True in the part of the pool that is never trained on. Not to be written to."""
+        return self._in_reserve
 
     def refresh(self) -> None:
         """Take in what was written to the ledger since the last look, by anyone; costs what has changed."""
         with self._lock:
             newest = self._store.ledger.newest_id(self._question_id)
+            if newest > self._seen:
+                after = max(self._seen - self._lookback, 0)
+                learnt = self._store.ledger.newest_id(self._question_id, LEARNT_FROM, after)
+                self._learnt = learnt if learnt > after else self._learnt
             if self._seen < 0:
                 self._load()
             elif newest > self._seen:
@@ -93,6 +105,16 @@ class Answers:
             if item in self._imported:
                 return True
             return any(a.state in ("answered", "flagged") for a in self._people.get(item, {}).values())
+
+    def items_asked_as(self, stratum: Stratum, state: State) -> Positions:
+        """Items that somebody was asked in this way and gave this state, in ascending order."""
+        with self._lock:
+            found = [
+                item
+                for item, by_judge in self._people.items()
+                if any(a.stratum == stratum and a.state == state for a in by_judge.values())
+            ]
+        return np.array(sorted(found), dtype=np.int64)
 
     def closed_items(self) -> Positions:
         """Every item for which `closed` holds, in ascending order."""

@@ -259,7 +259,7 @@ class Project:
             raise InputError(
                 f"settings: {', '.join(fixed)} cannot change after the reserve is drawn at import"
             )
-        self._store.projects.update_settings(self.row.id, {**self.settings(), **changes})
+        self._store.projects.change_settings(self.row.id, changes)
 
     # Models
 

@@ -26,14 +26,16 @@ Stratum = Literal[
     "model",
     "random",
     "browse",
+    "audit",
+    "review",
     "judged_fail",
     "judged_pass",
     "judged_unknown",
     "overlap",
     "regrade",
 ]
-"""How an item came to be asked: from the random stream, a model's ranking, uniformly at random, or by hand; when
-grading: uniformly among the outputs that the chosen judges fail, pass or leave open; because another grader has
+"""How an item came to be asked: from the random stream, a model's ranking, uniformly at random, or by hand; as a
+blind check of a proposal (audit), or on the Review page, knowing the proposal (review); when grading: uniformly among the outputs that the chosen judges fail, pass or leave open; because another grader has
 graded it (overlap); to be graded blind once more (regrade)."""
 ColumnRole = Literal["id", "text", "image", "numeric", "category", "label", "features", "metadata", "ignore"]
 COLUMN_ROLES: tuple[ColumnRole, ...] = (

@@ -49,6 +49,10 @@ class PaceState:
     reason: str = "Pseudo-labels are off: only human answers are trained on."
     frozen: bool = False
     n_audited: int = 0
+    n_human: int = -1
+    """Human labels at the last round; -1 before the first."""
+    since: int = 0
+    """Ledger id at the switch-on: blind checks count from there."""
 
     def of(self, class_id: str) -> float:
         """The pace of a class."""
@@ -64,12 +68,12 @@ class PaceState:
         return cls() if values is None else cls(**values)
 
 
-def switched(state: PaceState, on: bool) -> PaceState:
-    """What a person asked for. The pace starts anew with every switch-on."""
+def switched(state: PaceState, on: bool, since: int = 0) -> PaceState:
+    """What a person asked for. The pace starts anew with every switch-on, at ledger id `since`."""
     if not on:
         return replace(state, mode="off", reason=PaceState.reason)
     reason = "Pseudo-labels are on; their precision is not audited yet, so the pace stays where it starts."
-    return PaceState(mode="on", reason=reason, n_audited=state.n_audited)
+    return PaceState(mode="on", reason=reason, since=since)
 
 
 def next_round(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.pace.policy import Pace, PaceView
 
+LEAST_HUMAN = 3
+"""Human labels that a class needs before anything is proposed for it."""
 TAKEN, UNCLEAR, SEVERAL, DISAGREES, TOO_FEW = range(5)
 """Taken; inside the pace of no class; of two or more; unlike its nearest human label; of a class with too few."""
 WHY = {
@@ -17,10 +20,10 @@ WHY = {
     UNCLEAR: "no class is likely enough",
     SEVERAL: "two or more classes are likely enough",
     DISAGREES: "the nearest human label says something else",
-    TOO_FEW: "the class has fewer than {n} human labels",
+    TOO_FEW: f"the class has fewer than {LEAST_HUMAN} human labels",
 }
-LEAST_HUMAN = 3
-"""Human labels that a class needs before anything is proposed for it."""
+Nearest = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""Rows of the view to the class index of each one's nearest human label, -1 where there is none."""
 MOST_WEIGHT = 2.0
 """All pseudo-labels together weigh at most this many times the human labels."""
 
@@ -43,13 +46,13 @@ def propose(
     policy: Pace,
     view: PaceView,
     n_human: NDArray[np.int64],
-    nearest: NDArray[np.int64],
+    nearest: Nearest,
 ) -> Proposals:
     """Apply the policy and the rules that hold for all of them: exactly one class, enough human labels, agreement.
 
-    n_human: (K,) human labels per class. nearest: (n,) class index of the nearest human label, -1 where there is none.
-    Nothing is remembered from earlier rounds. Raises InputError when a policy answers with another shape or with
-    weights outside [0, 1].
+    n_human: (K,) human labels per class. nearest is asked only about the rows that pass the other rules. Nothing is
+    remembered from earlier rounds. Raises InputError when a policy answers with another shape or with weights
+    outside [0, 1].
     """
     weights = np.asarray(policy.weights(view))
     if weights.shape != view.proba.shape:
@@ -64,9 +67,10 @@ def propose(
     status = np.full(len(weights), TAKEN, dtype=np.int8)
     if weights.shape[1]:
         status[n_human[only] < LEAST_HUMAN] = TOO_FEW
-    status[(status == TAKEN) & (nearest != only)] = DISAGREES
     status[n_inside == 0] = UNCLEAR
     status[n_inside > 1] = SEVERAL
+    asked = np.flatnonzero(status == TAKEN)
+    status[asked[nearest(asked) != only[asked]]] = DISAGREES
     taken = status == TAKEN
     return Proposals(
         target=np.where(taken, only, -1).astype(np.int64),

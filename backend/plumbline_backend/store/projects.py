@@ -81,6 +81,22 @@ class Projects:
         """Replaces the project's settings."""
         return self._update(project_id, settings=json_object("settings", settings))
 
+    def change_settings(self, project_id: int, changes: Mapping[str, Any]) -> ProjectRow:
+        """Changes the named settings and keeps the others, whoever else is changing some at the same time."""
+        checked = json_object("settings", changes)
+
+        def apply(connection: Connection) -> ProjectRow:
+            here = select(projects.c.settings).where(projects.c.id == project_id).with_for_update()
+            found = connection.execute(here).scalar()
+            if found is None:
+                raise NotFoundError(f"project {project_id} does not exist")
+            statement = update(projects).where(projects.c.id == project_id)
+            return _project(
+                connection.execute(statement.values(settings={**found, **checked}).returning(projects)).one()
+            )
+
+        return self._database.write(apply)
+
     def rename(self, project_id: int, name: str) -> ProjectRow:
         """Changes the name that people see; the slug stays."""
         refuse([_name_problem(name)])

@@ -121,8 +121,12 @@ def test_the_transductive_bound_leaves_the_tail_of_doubt_out():
 HUMAN = np.array([5, 5, 2])
 
 
+def near(classes):
+    return lambda rows: np.array(classes)[rows]
+
+
 def status_of(rows, nearest, policy="hard", lam=0.8):
-    return propose(PACES.get(policy)(), seen(rows, lam), HUMAN, np.array(nearest))
+    return propose(PACES.get(policy)(), seen(rows, lam), HUMAN, near(nearest))
 
 
 def test_exactly_one_class_or_nothing():
@@ -144,8 +148,8 @@ def test_nothing_is_remembered_between_rounds():
     policy = PACES.get("hard")()
     sure, doubtful = seen([two(0.99)]), seen([two(0.7)])
     human = np.array([5, 5])
-    assert propose(policy, sure, human, np.array([0])).taken.size == 1
-    assert propose(policy, doubtful, human, np.array([0])).taken.size == 0
+    assert propose(policy, sure, human, near([0])).taken.size == 1
+    assert propose(policy, doubtful, human, near([0])).taken.size == 0
 
 
 def test_the_nearest_label_is_found_whatever_the_units():
@@ -188,4 +192,4 @@ class Broken:
 )
 def test_a_policy_that_answers_wrongly_is_refused(answer, message):
     with pytest.raises(InputError, match=message):
-        propose(Broken(answer), seen([two(0.9)]), np.array([5, 5]), np.array([0]))
+        propose(Broken(answer), seen([two(0.9)]), np.array([5, 5]), near([0]))

@@ -292,3 +292,13 @@ def test_a_query_belongs_to_its_question_and_model(desk: Any, make_desk: Any) ->
         desk.store.queries.create(other.project.id, desk.question.id, "margin", None, 0, "q")
     with pytest.raises(NotFoundError, match="query 99"):
         desk.store.queries.get(99)
+
+
+def test_settings_change_one_by_one_and_keep_the_others(store: Store) -> None:
+    project = store.projects.create("animals", "Animals", 10, {"strategy": "margin", "seed": 1})
+    assert store.projects.change_settings(project.id, {"strategy": "random"}).settings == {
+        "strategy": "random",
+        "seed": 1,
+    }
+    with pytest.raises(NotFoundError, match="project 99 does not exist"):
+        store.projects.change_settings(99, {"seed": 2})

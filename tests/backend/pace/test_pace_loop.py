@@ -1,0 +1,180 @@
+"""Pseudo-labels through the loop: in the ledger as a head's, out of evaluation and reserve, revocable as one."""
+
+from __future__ import annotations
+
+import uuid
+
+import numpy as np
+import pytest
+
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.pace.control import PaceState
+from plumbline_backend.pace.pacing import BATCH, BLIND
+from plumbline_backend.pace.round import AUDIT_FILE, FILE
+
+
+def head_rows(clouds):
+    return clouds.project._store.ledger.current(clouds.project._question_id, judge_kinds=("head",))
+
+
+@pytest.fixture
+def paced(clouds):
+    """40 answers, then the pace is switched on, then 10 more answers so that a round is taken up."""
+    clouds.ask(40)
+    clouds.project.loop.pacing.choose("fixed")
+    clouds.project.loop.pacing.switch(on=True)
+    clouds.ask(10)
+    return clouds
+
+
+def test_while_it_is_off_nothing_is_pseudo_labelled_but_proposals_are_there(clouds):
+    clouds.ask(40)
+    pacing = clouds.project.loop.pacing
+    assert pacing.state == PaceState()
+    assert head_rows(clouds) == []
+    found = pacing.round_of(clouds.project.loop.newest_model())
+    assert len(found.saved.items) > 50
+    names = np.array([clouds.ids.index(c) for c in found.classes])
+    assert (names[found.saved.target] == clouds.truth[found.saved.items]).mean() > 0.97
+    certain = found.saved.proba
+    assert (np.diff(certain) <= 0).all()  # the surest first
+    assert clouds.project.loop.newest_model().metrics["pace"]["n_pseudo"] == 0
+
+
+def test_pseudo_labels_are_judgements_of_the_head_in_one_batch(paced):
+    rows = head_rows(paced)
+    assert len(rows) > 50
+    judges = {judge.id: judge for judge in paced.project._store.judges.for_project(paced.project.row.id)}
+    assert {judges[row.judge_id].kind for row in rows} == {"head"}
+    assert {row.stratum for row in rows} == {"model"}
+    right = [paced.ids.index(row.answer) == paced.truth[row.item] for row in rows]
+    assert np.mean(right) > 0.97
+    model = paced.project.loop.newest_model()
+    assert model.metrics["pace"]["n_pseudo"] > 50
+
+
+def test_they_are_never_of_the_reserve_nor_of_answered_items(paced):
+    items = {row.item for row in head_rows(paced)}
+    assert items.isdisjoint(paced.project.stream_order.tolist())
+    answered = set(paced.project.loop.answers.closed_items().tolist())
+    newest = paced.project.loop.newest_model()
+    given = set(
+        paced.project.loop.pacing.for_fit(paced.project.question(), newest, tuple(paced.ids))["items"]
+    )
+    assert given.isdisjoint(answered)
+    assert given.isdisjoint(paced.project.stream_order.tolist())
+
+
+def test_they_are_in_no_figure_that_people_see(paced):
+    status = paced.project.status()
+    assert status.n_answered == 50
+    assert status.n_train + status.n_stream == 50
+    assert paced.project.report().evaluation.n == status.n_stream
+    assert status.n_behind == 0
+    state = paced.project.labelled_state([head_rows(paced)[0].item])[0]
+    assert state.class_id is None
+
+
+def test_switching_off_takes_all_of_them_back_and_the_next_model_knows_none(paced):
+    before = paced.project.history(limit=None)
+    paced.project.loop.pacing.switch(on=False)
+    assert head_rows(paced) == []
+    assert paced.project.loop.pacing.state.mode == "off"
+    after = paced.project.history(limit=None)
+    assert len(after) > len(before)  # the ledger keeps every row, and the revocations
+    paced.settle()
+    assert paced.project.loop.newest_model().metrics["pace"]["n_pseudo"] == 0
+
+
+def test_rounds_end_without_new_answers(paced):
+    """A round changes the labels of the next fit, whose round is not due: the loop comes to rest."""
+    versions = paced.project.loop.newest_model().version
+    paced.settle()
+    assert paced.project.loop.newest_model().version == versions
+    assert paced.project.loop.fit_if_due() is None
+
+
+def test_labels_are_not_sticky(paced):
+    """An answer to a pseudo-labelled item takes its place; the next round revokes what is no longer proposed."""
+    item = head_rows(paced)[0].item
+    paced.answer(item)
+    paced.ask(12)
+    assert item not in {row.item for row in head_rows(paced)}
+
+
+def test_blind_checks_come_among_the_others_and_give_nothing_away(paced):
+    asks = [ask for ask in paced.ask(30) if ask.stratum == "audit"]
+    assert 3 <= len(asks) <= 7  # every fifth, while there are proposals to check
+    assert {ask.reason for ask in asks} == {BLIND}
+    model = paced.project.loop.newest_model()
+    audits = paced.project.loop.pacing.audits(model)
+    n_stream = sum(n for n, _ in model.metrics["pace"]["stream"].values())
+    checked = paced.project.loop.answers.items_asked_as("audit", "answered")
+    assert sum(a.n for a in audits.values()) == len(checked) + n_stream
+    assert paced.project.loop.pacing.state.n_audited > 0
+    wrong = asks[0].item
+    number = (paced.truth[wrong] + 1) % 3
+    paced.answer(wrong, number)
+    after = paced.project.loop.pacing.audits(model)
+    assert sum(a.right for a in audits.values()) - sum(a.right for a in after.values()) == 1
+
+
+def test_refused_items_are_not_proposed_again(clouds):
+    clouds.ask(40)
+    item = int(clouds.project.loop.pacing.round_of(clouds.project.loop.newest_model()).saved.items[0])
+    clouds.project.record(
+        item=item, judge=clouds.me, client_uuid=uuid.uuid4().hex, state="skipped", stratum="review"
+    )
+    clouds.ask(2)
+    saved = clouds.project.loop.pacing.round_of(clouds.project.loop.newest_model()).saved
+    assert item not in saved.items.tolist()
+
+
+def test_only_the_serving_models_rounds_are_kept_but_every_audit(paced):
+    folders = sorted(paced.project.folders.models.iterdir())
+    assert len(folders) > 3
+    assert [(f / FILE).exists() for f in folders].count(True) <= 2
+    assert all((f / AUDIT_FILE).exists() for f in folders)
+
+
+def test_it_stops_itself_when_the_stream_suffers(paced, monkeypatch):
+    pacing = paced.project.loop.pacing
+    model = paced.project.loop.newest_model()
+    model.metrics["pace"]["paired"] = [0, 4, 9]
+    monkeypatch.setattr("plumbline_backend.pace.pacing.EVERY", 0)
+    pacing.after_fit(model, paced.project.question())
+    assert pacing.state.mode == "stopped"
+    assert "4 are right only without them" in pacing.state.reason
+    assert head_rows(paced) == []
+
+
+def test_an_unknown_policy_is_refused_with_the_nearest(clouds):
+    with pytest.raises(InputError, match="pace 'liner' does not exist; did you mean 'linear'"):
+        clouds.project.loop.pacing.choose("liner")
+
+
+def test_a_class_with_too_few_labels_gets_none(clouds):
+    """Two labels of one class, many of the others; softmatch takes nearly every item."""
+    clouds.project.loop.pacing.choose("softmatch")
+    items = {
+        k: np.flatnonzero((clouds.truth == k) & ~clouds.project.loop.answers.reserve_mask) for k in range(3)
+    }
+    for k, n in ((0, 15), (1, 15), (2, 2)):
+        for item in items[k][:n]:
+            clouds.answer(item)
+    clouds.settle()
+    model = clouds.project.loop.newest_model()
+    found = clouds.project.loop.pacing.round_of(model)
+    assert {found.classes[t] for t in np.unique(found.saved.target)} == set(clouds.ids[:2])
+    assert model.metrics["pace"]["n_by_status"]["the class has fewer than 3 human labels"] > 0
+
+
+@pytest.mark.parametrize("policy", ["spld", "softmatch", "transductive_bound", "linear"])
+def test_other_policies_run_through_the_worker(clouds, policy):
+    clouds.project.loop.pacing.choose(policy)
+    clouds.ask(30)
+    assert clouds.project.loop.newest_model().metrics["pace"]["policy"] == policy
+
+
+def test_the_batch_has_one_name(paced):
+    assert paced.project._store.ledger.revoke_many(paced.project._question_id, "u" * 10, batch=BATCH) > 50
