@@ -27,6 +27,9 @@ IMAGES = Path(__file__).parent / "images"
 SIZES = {"wide": (1440, 900), "narrow": (1024, 768)}
 SETTLE_MS = 2500
 """For charts that draw themselves after their data has come."""
+STEP = 30
+"""Digits answered between two versions of the model."""
+READER = "Ada"
 
 PAGES: Mapping[str, str] = {
     "projects": "/",
@@ -51,12 +54,13 @@ def main() -> None:
     )
     parser.add_argument("--all", type=Path, metavar="DIR", help="every size and theme, into this folder")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="pages to take, by name")
-    parser.add_argument("--answers", type=int, default=250, help="digits to answer first")
+    parser.add_argument("--answers", type=int, default=300, help="digits to answer first")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = _server(Path(folder))
         try:
-            answer_digits(server, options.answers)
+            for answered in range(0, options.answers, STEP):
+                answer_digits(server, min(STEP, options.answers - answered), READER)
             _take(server, options.all, options.only)
         finally:
             server.stop()
@@ -77,7 +81,7 @@ def _take(server: Server, everything: Path | None, only: list[str] | None) -> No
         for size, dark, target in _looks(everything):
             width, height = SIZES[size]
             viewport = {"width": width, "height": height}
-            context = person_context(browser.new_context, server, "reader", dark=dark, viewport=viewport)
+            context = person_context(browser.new_context, server, READER, dark=dark, viewport=viewport)
             for name, path in (PAGES | (EMPTY if everything else {})).items():
                 if not only or name in only:
                     _picture(context, server.url + path, target.with_name(target.name.format(name=name)))
@@ -99,6 +103,7 @@ def _picture(context: BrowserContext, url: str, path: Path) -> None:
     page: Page = context.new_page()
     page.goto(url)
     page.wait_for_load_state("networkidle")
+    page.wait_for_function("!document.body.innerText.includes('is being computed')", timeout=60_000)
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=path)
     page.close()

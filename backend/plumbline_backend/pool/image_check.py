@@ -17,9 +17,6 @@ MAX_PIXELS = 100_000_000
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 
-VIEW_SIDE = 256
-"""Images smaller than a quarter of this are enlarged to about this many pixels for people."""
-
 
 class ImageRefusedError(ValueError):
     """An image that cannot be decoded; the message completes "expected ..."."""
@@ -64,17 +61,12 @@ def decode(data: bytes) -> Image.Image:
 def view(data: bytes) -> tuple[bytes, str]:
     """(bytes, mime) that every browser shows: PNG and JPEG as they are, anything else as PNG."""
     image = _open(data)
-    small = max(image.size) * 4 <= VIEW_SIDE
-    if not small and image.format == "JPEG" and image.mode in ("L", "RGB"):
+    if image.format == "JPEG" and image.mode in ("L", "RGB"):
         return data, "image/jpeg"
-    if not small and image.format == "PNG" and not getattr(image, "is_animated", False):
+    if image.format == "PNG" and not getattr(image, "is_animated", False):
         return data, "image/png"
-    shown = decode(data)
-    if small:
-        factor = VIEW_SIDE // max(shown.size)
-        shown = shown.resize((shown.width * factor, shown.height * factor), Image.Resampling.NEAREST)
     out = io.BytesIO()
-    shown.save(out, "PNG")
+    decode(data).save(out, "PNG")
     return out.getvalue(), "image/png"
 
 
