@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 WORKSPACE ?= workspace
 PORT ?= 5006
 
-.PHONY: help install serve demo test check lint types screenshots bench clean
+.PHONY: help install serve demo test check lint types screenshots clean
 
 help:  ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,7 +25,7 @@ demo: $(STAMP)  ## Start over with a fresh demo workspace in ./workspace-demo
 	$(BIN)/plumbline demo --fresh --workspace workspace-demo --port $(PORT)
 
 test: $(STAMP)  ## Run every test (no GPU needed)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -33,6 +33,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+screenshots: $(STAMP)  ## Take the pictures of README and docs anew
+	$(BIN)/python docs/screenshots.py
 
 check: lint types test  ## Lint, types and tests
 
