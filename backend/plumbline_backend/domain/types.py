@@ -34,9 +34,10 @@ Stratum = Literal[
     "overlap",
     "regrade",
 ]
-"""How an item came to be asked: from the random stream, a model's ranking, uniformly at random, or by hand; as a
-blind check of a proposal (audit), or on the Review page, knowing the proposal (review); when grading: uniformly among the outputs that the chosen judges fail, pass or leave open; because another grader has
-graded it (overlap); to be graded blind once more (regrade)."""
+"""How an item came to be asked: from the random stream, a model's ranking, uniformly at random, or by hand; as a blind
+check of a proposal (audit), or on the Review page, knowing the proposal (review). When grading: uniformly among the
+outputs that the chosen judges fail, pass or leave open; because another grader has graded it (overlap); to be graded
+blind once more (regrade)."""
 ColumnRole = Literal["id", "text", "image", "numeric", "category", "label", "features", "metadata", "ignore"]
 COLUMN_ROLES: tuple[ColumnRole, ...] = (
     "id",
