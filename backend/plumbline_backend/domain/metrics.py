@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.domain.calibration_intervals import skewed_mean
 from plumbline_backend.domain.errors import InputError
-from plumbline_backend.domain.intervals import bootstrap_mean, wilson
+from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.reliability import Reliability, ece_interval, null_ece, reliability
 from plumbline_backend.domain.types import Interval, Proba
 
@@ -51,7 +52,7 @@ def evaluate(
     n_items may be 0: every figure is then unknown (NaN) with n = 0. Raises InputError on probabilities that
     are NaN, negative or do not sum to 1, targets outside the classes, or lengths that differ.
     """
-    proba, targets = _checked(proba, targets)
+    proba, targets = checked(proba, targets)
     n, n_classes = proba.shape
     predicted = proba.argmax(axis=1)
     confidence = np.minimum(proba.max(axis=1, initial=0.0), 1.0)
@@ -60,10 +61,10 @@ def evaluate(
     return Evaluation(
         n=n,
         accuracy=accuracy(predicted, targets),
-        ece=ece_interval(confidence, correct, rng, n_resamples=n_resamples),
+        ece=ece_interval(confidence, correct, rng),
         ece_null=null_ece(confidence, rng, n_resamples=n_resamples),
-        nll=nll(proba, targets, rng, n_resamples),
-        brier=brier(proba, targets, rng, n_resamples),
+        nll=nll(proba, targets),
+        brier=brier(proba, targets),
         confusion=confusion,
         per_class=per_class(confusion),
         reliability=reliability(confidence, correct, rng, n_resamples=n_resamples),
@@ -99,27 +100,23 @@ def per_class(confusion: NDArray[np.integer[Any]]) -> tuple[ClassMetrics, ...]:
     return tuple(_class_metrics(confusion, k) for k in range(len(confusion)))
 
 
-def nll(
-    proba: Proba, targets: NDArray[np.integer[Any]], rng: np.random.Generator, n_resamples: int = 1000
-) -> Interval:
-    """Mean negative log-likelihood in nats with its bootstrap interval.
+def nll(proba: Proba, targets: NDArray[np.integer[Any]]) -> Interval:
+    """Mean negative log-likelihood in nats with its interval, corrected for skewness.
 
     A probability of exactly 0 for what happened counts as the smallest positive double (708 nats), so one
     impossible answer shows instead of making the figure infinite.
     """
-    proba, targets = _checked(proba, targets)
+    proba, targets = checked(proba, targets)
     stated = np.maximum(proba[np.arange(len(targets)), targets], np.finfo(np.float64).tiny)
-    return bootstrap_mean(np.maximum(-np.log(stated), 0.0), rng, n_resamples=n_resamples, low=0.0)
+    return skewed_mean(np.maximum(-np.log(stated), 0.0), low=0.0)
 
 
-def brier(
-    proba: Proba, targets: NDArray[np.integer[Any]], rng: np.random.Generator, n_resamples: int = 1000
-) -> Interval:
+def brier(proba: Proba, targets: NDArray[np.integer[Any]]) -> Interval:
     """Mean squared distance to the one-hot truth, summed over classes, in [0, 2]. Source: Brier 1950."""
-    proba, targets = _checked(proba, targets)
+    proba, targets = checked(proba, targets)
     stated = proba[np.arange(len(targets)), targets]
     distance = (proba**2).sum(axis=1) - 2 * stated + 1
-    return bootstrap_mean(np.maximum(distance, 0.0), rng, n_resamples=n_resamples, low=0.0, high=2.0)
+    return skewed_mean(np.maximum(distance, 0.0), low=0.0, high=2.0)
 
 
 def _class_metrics(confusion: NDArray[np.integer[Any]], k: int) -> ClassMetrics:
@@ -139,9 +136,8 @@ def _f1(jaccard: Interval) -> Interval:
     return Interval(value, low, high, jaccard.n)
 
 
-def _checked(
-    proba: Proba, targets: NDArray[np.integer[Any]]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def checked(proba: Proba, targets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Both as float64 and int64. Raises InputError as `evaluate`; nothing is renormalised."""
     proba, targets = np.asarray(proba), np.asarray(targets)
     if proba.ndim != 2 or targets.shape != proba.shape[:1]:
         raise InputError(
@@ -154,9 +150,17 @@ def _checked(
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
             f"probabilities of row {row} are {proba[row][:8]} with sum {proba[row].sum():.6g}; "
-            "expected none negative or NaN and a sum of 1"
+            f"expected none negative or NaN and a sum of 1{_like_logits(proba)}"
         )
     return proba.astype(np.float64, copy=False), targets.astype(np.int64)
+
+
+def _like_logits(proba: NDArray[Any]) -> str:
+    """A hint when the numbers are logits rather than probabilities with a mistake in them."""
+    finite = proba[np.isfinite(proba)]
+    if finite.size and (finite.min() < -1e-3 or finite.max() > 1 + 1e-3):
+        return "; these look like logits: give them as logits"
+    return ""
 
 
 def _check_classes(name: str, values: NDArray[np.integer[Any]], n_classes: int) -> None:

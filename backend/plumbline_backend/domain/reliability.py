@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plumbline_backend.domain.errors import InputError
-from plumbline_backend.domain.intervals import bootstrap, wilson
+from plumbline_backend.domain import calibration_errors
+from plumbline_backend.domain.calibration_cells import N_BINS, Cells, cells_of, compressed, mass_starts
+from plumbline_backend.domain.calibration_intervals import error_figure, worlds
+from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.types import Interval
 
-N_BINS = 15
-MIN_PER_BIN = 10
-"""Fewer bins when there are few items: noise alone moves a bin's accuracy by about 0.8 * sqrt(a (1 - a) / n), at
-a = 0.8 by 0.14 with 5 items and by 0.10 with 10."""
-_AT_ONCE = 1_000_000
-"""Resampled answers held at a time: 8 MB as float64."""
+CELLS_PER_BIN = 64
+"""Groups of a bin that are simulated as one; a Bernoulli sum depends on its chances almost only by their mean."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +54,9 @@ def bin_starts(sorted_confidence: NDArray[np.floating[Any]], n_bins: int = N_BIN
     Equal confidences always share a bin (a quarter of a trained network's may be exactly 1), so there can
     be fewer bins than asked; there are also at most n / 10 of them, and one for any n >= 1.
     """
-    n = len(sorted_confidence)
-    if n == 0:
-        return np.empty(0, dtype=np.int64)
-    wanted = max(1, min(n_bins, n // MIN_PER_BIN))
-    cuts = np.arange(wanted) * n // wanted
-    starts = np.searchsorted(sorted_confidence, sorted_confidence[cuts], side="left")
-    return np.unique(starts).astype(np.int64)
+    cells = cells_of(sorted_confidence, np.zeros(len(sorted_confidence), dtype=bool))
+    first = np.cumsum(cells.count) - cells.count
+    return first[mass_starts(cells.count, n_bins)].astype(np.int64)
 
 
 def ece(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], n_bins: int = N_BINS) -> float:
@@ -71,33 +65,18 @@ def ece(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], n_bin
     confidence: (n,) in [0, 1], the probability of the predicted class; correct: (n,) whether it was right.
     Raises InputError on shapes that differ or confidences outside [0, 1]. Source: Naeini et al. 2015.
     """
-    sorted_confidence, sorted_correct = _sorted(confidence, correct)
-    return _ece(sorted_confidence, sorted_correct, n_bins)
+    return calibration_errors.ece(cells_of(confidence, correct), n_bins)
 
 
 def ece_interval(
-    confidence: NDArray[np.floating[Any]],
-    correct: NDArray[np.bool_],
-    rng: np.random.Generator,
-    n_bins: int = N_BINS,
-    n_resamples: int = 1000,
+    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], rng: np.random.Generator
 ) -> Interval:
-    """`ece` with its bootstrap interval over items.
-
-    Near 0 the bootstrap cannot tell error from noise (an absolute value has a corner there), so the low end is
-    0 whenever perfect calibration would show at least this much in more than 2.5 % of resamples.
-    """
-    sorted_confidence, sorted_correct = _sorted(confidence, correct)
-
-    def resampled(rows: NDArray[np.int64]) -> float:
-        rows = np.sort(rows)
-        return _ece(sorted_confidence[rows], sorted_correct[rows], n_bins)
-
-    found = bootstrap(resampled, len(confidence), rng, n_resamples=n_resamples, low=0.0, high=1.0)
-    noise = _null_draws(sorted_confidence, rng, n_bins, n_resamples)
-    if len(noise) and found.value <= np.quantile(noise, 0.975):
-        return found._replace(low=0.0)
-    return found
+    """`ece` with the interval of true errors that would show it (see `calibration_intervals`)."""
+    cells = cells_of(confidence, correct)
+    if not cells.n:
+        return Interval(float("nan"), 0.0, 1.0, 0)
+    found = error_figure(calibration_errors.ece, cells, worlds(cells, rng))
+    return Interval(found.value, found.low, found.high, found.n)
 
 
 def null_ece(
@@ -111,9 +90,13 @@ def null_ece(
     Noise alone makes ECE positive; a measured value near this one says nothing against the calibration.
     Answers are drawn as Bernoulli(confidence). NaN without items.
     """
-    sorted_confidence, _ = _sorted(confidence, np.zeros(len(confidence), dtype=bool))
-    draws = _null_draws(sorted_confidence, rng, n_bins, n_resamples)
-    return float(draws.mean()) if len(draws) else float("nan")
+    cells = cells_of(confidence, np.zeros(len(confidence), dtype=bool))
+    starts = mass_starts(cells.count, n_bins)
+    if not len(starts):
+        return float("nan")
+    stated = np.add.reduceat(cells.confidence * cells.count, starts)
+    seen = _drawn(cells, starts, rng, n_resamples)
+    return float(np.abs(seen - stated).sum(axis=1).mean() / cells.n)
 
 
 def reliability(
@@ -124,77 +107,46 @@ def reliability(
     n_resamples: int = 1000,
 ) -> Reliability:
     """The reliability diagram's bins; their weighted gaps are exactly `ece` of the same arguments."""
-    sorted_confidence, sorted_correct = _sorted(confidence, correct)
-    starts = bin_starts(sorted_confidence, n_bins)
+    return reliability_of(cells_of(confidence, correct), rng, n_bins, n_resamples)
+
+
+def reliability_of(
+    cells: Cells, rng: np.random.Generator, n_bins: int = N_BINS, n_resamples: int = 1000
+) -> Reliability:
+    """`reliability` of items that are grouped by confidence already."""
+    starts = mass_starts(cells.count, n_bins)
     if not len(starts):
         nothing = np.empty(0)
         return Reliability(nothing, nothing, nothing.astype(np.int64), *([nothing] * 6))
-    count = np.diff(np.append(starts, len(sorted_confidence)))
-    right = np.add.reduceat(sorted_correct, starts)
+    count = np.add.reduceat(cells.count, starts)
+    right = np.add.reduceat(cells.right, starts)
     intervals = [wilson(float(k), int(n)) for k, n in zip(right, count, strict=True)]
-    band = np.quantile(
-        _resampled_counts(sorted_confidence, starts, rng, n_resamples) / count, [0.025, 0.975], axis=0
-    )
+    band = np.quantile(_drawn(cells, starts, rng, n_resamples) / count, [0.025, 0.975], axis=0)
     return Reliability(
-        confidence=np.add.reduceat(sorted_confidence, starts) / count,
+        confidence=np.add.reduceat(cells.confidence * cells.count, starts) / count,
         accuracy=right / count,
-        count=count,
+        count=count.astype(np.int64),
         low=np.array([interval.low for interval in intervals]),
         high=np.array([interval.high for interval in intervals]),
-        edge_low=sorted_confidence[starts],
-        edge_high=sorted_confidence[np.append(starts[1:], len(sorted_confidence)) - 1],
+        edge_low=cells.confidence[starts],
+        edge_high=cells.confidence[np.append(starts[1:], len(cells.count)) - 1],
         band_low=band[0],
         band_high=band[1],
     )
 
 
-def _ece(sorted_confidence: NDArray[np.float64], sorted_correct: NDArray[np.float64], n_bins: int) -> float:
-    starts = bin_starts(sorted_confidence, n_bins)
-    if not len(starts):
-        return float("nan")
-    gaps = np.add.reduceat(sorted_correct - sorted_confidence, starts)
-    return float(np.abs(gaps).sum() / len(sorted_confidence))
-
-
-def _null_draws(
-    sorted_confidence: NDArray[np.float64], rng: np.random.Generator, n_bins: int, n_resamples: int
-) -> NDArray[np.float64]:
-    """(n_resamples,) ECEs of answers drawn from the confidences; none without items."""
-    starts = bin_starts(sorted_confidence, n_bins)
-    if not len(starts):
-        return np.empty(0)
-    stated = np.add.reduceat(sorted_confidence, starts)
-    seen = _resampled_counts(sorted_confidence, starts, rng, n_resamples)
-    return np.abs(seen - stated).sum(axis=1) / len(sorted_confidence)
-
-
-def _resampled_counts(
-    sorted_confidence: NDArray[np.float64],
-    starts: NDArray[np.int64],
-    rng: np.random.Generator,
-    n_resamples: int,
+def _drawn(
+    cells: Cells, starts: NDArray[np.int64], rng: np.random.Generator, n_resamples: int
 ) -> NDArray[np.float64]:
     """(n_resamples, n_bins) right answers per bin when each is Bernoulli(confidence)."""
-    counts = np.empty((n_resamples, len(starts)))
-    at_once = max(1, _AT_ONCE // len(sorted_confidence))
-    for start in range(0, n_resamples, at_once):
-        stop = min(start + at_once, n_resamples)
-        drawn = rng.random((stop - start, len(sorted_confidence))) < sorted_confidence
-        counts[start:stop] = np.add.reduceat(drawn, starts, axis=1, dtype=np.float64)
-    return counts
-
-
-def _sorted(
-    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    confidence = np.asarray(confidence, dtype=np.float64)
-    if confidence.ndim != 1 or np.shape(correct) != confidence.shape:
-        raise InputError(
-            f"confidence has shape {confidence.shape} and correct {np.shape(correct)}; expected (n,) for both"
-        )
-    outside = ~((confidence >= 0) & (confidence <= 1 + 1e-6))
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
-        raise InputError(f"confidence of row {row} is {confidence[row]}; expected a probability in [0, 1]")
-    order = np.argsort(confidence, kind="stable")
-    return np.minimum(confidence[order], 1.0), np.asarray(correct, dtype=np.float64)[order]
+    ends = np.append(starts[1:], len(cells.count))
+    drawn = np.empty((n_resamples, len(starts)))
+    for b, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        inside = slice(start, end)
+        bin_cells = Cells(cells.confidence[inside], cells.count[inside], cells.right[inside])
+        grouped = compressed(bin_cells, CELLS_PER_BIN)
+        chance = np.clip(grouped.confidence, 0.0, 1.0)
+        drawn[:, b] = rng.binomial(
+            grouped.count.astype(np.int64), chance, size=(n_resamples, len(chance))
+        ).sum(axis=1)
+    return drawn

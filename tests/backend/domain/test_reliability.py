@@ -112,7 +112,7 @@ def test_the_interval_corrects_the_upward_bias() -> None:
     reached = []
     for _ in range(20):
         confidence = draw.uniform(0.5, 1, size=400)
-        found = ece_interval(confidence, draw.random(400) < confidence, draw, n_resamples=200)
+        found = ece_interval(confidence, draw.random(400) < confidence, draw)
         assert found.low <= found.value <= found.high
         reached.append(found.low == 0)
     assert sum(reached) >= 18
@@ -124,7 +124,7 @@ def test_the_interval_covers_a_real_error() -> None:
     hits = 0
     for _ in range(40):
         confidence = np.full(200, 0.9) + draw.uniform(-1e-3, 1e-3, 200)
-        found = ece_interval(confidence, draw.random(200) < 0.7, draw, n_resamples=200)
+        found = ece_interval(confidence, draw.random(200) < 0.7, draw)
         hits += found.low <= 0.2 <= found.high
     assert hits >= 34
 

@@ -1,0 +1,82 @@
+"""Calibration of every class by itself: one against rest, or the labels of a multi-label question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumbline_backend.domain.calibration_cells import N_BINS, cells_of, mass_starts
+from plumbline_backend.domain.calibration_intervals import Figure, inverted
+from plumbline_backend.domain.types import Proba
+
+_STEPS = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0])
+N_SAMPLES = 60
+
+
+@dataclass(frozen=True)
+class ClassBins:
+    """Equal-mass bins of each class's probability; all (n_classes, N_BINS), zero where a class has fewer bins.
+
+    stated: sum of probabilities; seen: items that have the class; n: items.
+    """
+
+    count: NDArray[np.float64]
+    stated: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    n: int
+
+
+def class_bins(proba: Proba, targets: NDArray[Any], n_bins: int = N_BINS) -> ClassBins:
+    """Bins of every column of proba (n, K); targets: (n,) class indices, or (n, K) of 0 and 1 for multi-label."""
+    n, n_classes = proba.shape
+    count, stated, seen = (np.zeros((n_classes, n_bins)) for _ in range(3))
+    for k in range(n_classes):
+        has = targets[:, k] > 0 if targets.ndim == 2 else targets == k
+        cells = cells_of(proba[:, k], has)
+        starts = mass_starts(cells.count, n_bins)
+        if len(starts):
+            found = slice(0, len(starts))
+            count[k, found] = np.add.reduceat(cells.count, starts)
+            stated[k, found] = np.add.reduceat(cells.count * cells.confidence, starts)
+            seen[k, found] = np.add.reduceat(cells.right, starts)
+    return ClassBins(count, stated, seen, n)
+
+
+def classwise_ece(bins: ClassBins) -> float:
+    """The mean over classes of each class's equal-mass ECE; NaN without items. Source: Kull et al. 2019."""
+    return float(_errors(bins.seen, bins).mean()) if bins.n else float("nan")
+
+
+def class_figures(bins: ClassBins, rng: np.random.Generator) -> tuple[Figure, list[Figure]]:
+    """The classwise ECE, and the ECE of every class, with interval and null.
+
+    As `calibration_intervals.error_figure`, with the bins' own rates instead of the isotonic estimate.
+    """
+    if not bins.n:
+        unknown = Figure(float("nan"), 0.0, 1.0, float("nan"), 0)
+        return unknown, [unknown] * len(bins.count)
+    measured = _errors(bins.seen, bins)
+    count = bins.count.astype(np.int64)
+    promised = np.divide(bins.stated, bins.count, out=np.zeros_like(bins.stated), where=bins.count > 0)
+    rate = np.divide(bins.seen, bins.count, out=np.zeros_like(bins.seen), where=bins.count > 0)
+    truth, shown = [], []
+    for step in _STEPS:
+        chance = np.clip(promised + step * (rate - promised), 0.0, 1.0)
+        truth.append(_errors(bins.count * chance, bins))
+        shown.append(_errors(rng.binomial(count, chance, size=(N_SAMPLES, *count.shape)), bins))
+    true, seen = np.array(truth), np.array(shown)
+    together = _figure(float(measured.mean()), true.mean(axis=1), seen.mean(axis=2), bins.n)
+    return together, [_figure(float(v), true[:, k], seen[:, :, k], bins.n) for k, v in enumerate(measured)]
+
+
+def _figure(value: float, truth: NDArray[np.float64], shown: NDArray[np.float64], n: int) -> Figure:
+    low, high = inverted(value, truth, shown)
+    return Figure(value, min(low, value), max(high, value), float(shown[0].mean()), n)
+
+
+def _errors(seen: NDArray[Any], bins: ClassBins) -> NDArray[np.float64]:
+    """(..., n_classes) the ECE of each class had `seen` (..., n_classes, n_bins) items the class."""
+    return np.abs(seen - bins.stated).sum(axis=-1) / bins.n

@@ -1,0 +1,169 @@
+"""Intervals and null values for calibration measures.
+
+A calibration error is a distance: noise only ever adds to it, so a bootstrap around the measured value is wrong near 0.
+Here the interval is the set of errors under which the measured value is not surprising: simulations along the line
+from perfect calibration through the isotonic estimate, and beyond it, say what each true error would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumbline_backend.domain.calibration_cells import Cells, compressed, isotonic
+from plumbline_backend.domain.types import Interval
+
+Measure = Callable[[Cells], float]
+
+_STEPS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5, 2.0, 3.0)
+"""Where on the line is simulated; 0 is perfect calibration, 1 the isotonic estimate."""
+_Z = 1.959963984540054
+
+
+class Figure(NamedTuple):
+    """A measure with its 95 % interval, the value that perfect calibration would give, and the number of items.
+
+    null is NaN where perfect calibration says nothing about the measure.
+    """
+
+    value: float
+    low: float
+    high: float
+    null: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """Simulated samples of the same size, for each step from perfect calibration to three times the estimate."""
+
+    observed: Cells
+    expected: tuple[Cells, ...]
+    samples: tuple[tuple[Cells, ...], ...]
+
+
+def worlds(cells: Cells, rng: np.random.Generator, n_samples: int = 60) -> Worlds:
+    """Draw `n_samples` samples at each step: items by their share, answers by the step's accuracies."""
+    grouped = compressed(cells)
+    n = round(grouped.n)
+    estimate = isotonic(grouped)
+    expected, samples = [], []
+    for step in _STEPS:
+        accuracy = np.clip(grouped.confidence + step * (estimate - grouped.confidence), 0.0, 1.0)
+        expected.append(Cells(grouped.confidence, grouped.count, grouped.count * accuracy))
+        count = rng.multinomial(n, grouped.count / grouped.n, size=n_samples)
+        right = rng.binomial(count, accuracy)
+        samples.append(
+            tuple(
+                Cells(grouped.confidence, c, r)
+                for c, r in zip(count.astype(np.float64), right.astype(np.float64), strict=True)
+            )
+        )
+    return Worlds(grouped, tuple(expected), tuple(samples))
+
+
+def error_figure(
+    measure: Measure,
+    cells: Cells,
+    drawn: Worlds,
+    true: Measure | None = None,
+    exact: Measure | None = None,
+) -> Figure:
+    """A calibration error with the interval of all true errors that would show it in 95 % of samples.
+
+    measure: from cells to the figure; true: the same for expected counts, where that differs (debiased measures);
+    exact: for the shown value, where `measure` trades digits for time.
+    """
+    value, grouped = (exact or measure)(cells), measure(drawn.observed)
+    truth = np.array([(true or measure)(each) for each in drawn.expected])
+    shown = np.array([[measure(sample) for sample in step] for step in drawn.samples])
+    ends = inverted(grouped, truth, shown)
+    moved = value - grouped  # what grouping for the simulations did to the value
+    null = float(shown[0].mean())
+    low = max(0.0, ends[0] + moved) if ends[0] > 0 else 0.0
+    return Figure(value, min(value, low), max(value, ends[1] + moved), null, round(cells.n))
+
+
+def inverted(value: float, truth: NDArray[np.float64], shown: NDArray[np.float64]) -> tuple[float, float]:
+    """The least and greatest truth (n_steps,) whose samples (n_steps, n_samples) hold `value` in their middle 95 %."""
+    order = np.argsort(truth, kind="stable")
+    truth, mean, spread = truth[order], shown.mean(axis=1)[order], shown.std(axis=1, ddof=1)[order]
+    # neighbouring steps are alike: averaging their spread steadies it against the few samples
+    spread = np.convolve(np.pad(spread, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    upper = np.maximum.accumulate(mean + _Z * spread)
+    lower = np.maximum.accumulate(mean - _Z * spread)
+    return _crossing(value, upper, truth, truth[0]), _crossing(value, lower, truth, truth[-1])
+
+
+def _crossing(value: float, curve: NDArray[np.float64], truth: NDArray[np.float64], outside: float) -> float:
+    """The truth at which the ascending curve reaches the value."""
+    if value <= curve[0]:
+        return float(truth[0])
+    if value >= curve[-1]:
+        return float(outside)
+    after = int(np.searchsorted(curve, value, side="right"))
+    rise = curve[after] - curve[after - 1]
+    share = 1.0 if rise <= 0 else (value - curve[after - 1]) / rise
+    return float(truth[after - 1] + share * (truth[after] - truth[after - 1]))
+
+
+def bootstrap_figures(
+    measures: Sequence[Measure], cells: Cells, rng: np.random.Generator, drawn: Worlds, n_resamples: int = 200
+) -> list[Figure]:
+    """Measures that noise does not push one way, with the basic bootstrap interval over items, all on one draw.
+
+    The resampled figure's bias is taken off: the ends are 2 v - q for its quantiles q (Davison and Hinkley 1997).
+    """
+    grouped = drawn.observed
+    share = np.concatenate([grouped.right, grouped.count - grouped.right]) / grouped.n
+    counts = rng.multinomial(round(grouped.n), share, size=n_resamples).astype(np.float64)
+    half = len(grouped.count)
+    found = []
+    for measure in measures:
+        value, centre = measure(cells), measure(grouped)
+        resampled = np.array(
+            [measure(Cells(grouped.confidence, row[:half] + row[half:], row[:half])) for row in counts]
+        )
+        spread = resampled.std(ddof=1)
+        middle = 2 * centre - resampled.mean() + (value - centre)
+        null = float(np.mean([measure(sample) for sample in drawn.samples[0]]))
+        found.append(
+            Figure(
+                value,
+                min(value, float(middle - _Z * spread)),
+                max(value, float(middle + _Z * spread)),
+                null,
+                round(cells.n),
+            )
+        )
+    return found
+
+
+def skewed_mean(values: NDArray[np.floating], low: float = -np.inf, high: float = np.inf) -> Interval:
+    """The mean of (n,) values with Hall's interval, which corrects Student's for skewness in closed form.
+
+    n = 0: unknown. n = 1: the range. Source: Hall 1992, "On the removal of skewness by transformation".
+    """
+    n = len(values)
+    if n == 0:
+        return Interval(float("nan"), float(low), float(high), 0)
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1)) if n > 1 else float("nan")
+    if n == 1:
+        return Interval(mean, float(low), float(high), 1)
+    if spread <= 1e-12 * max(abs(mean), 1e-300):
+        return Interval(mean, mean, mean, n)
+    skew = float(np.mean(((values - mean) / spread) ** 3))
+    ends = [mean - spread * _hall(z / sqrt(n), skew, n) for z in (_Z, -_Z)]
+    return Interval(mean, max(low, min(ends[0], mean)), min(high, max(ends[1], mean)), n)
+
+
+def _hall(quantile: float, skew: float, n: int) -> float:
+    if abs(skew) < 1e-6:
+        return quantile
+    inner = 1 + skew * (quantile - skew / (6 * n))
+    return 3 / skew * (float(np.cbrt(inner)) - 1)
