@@ -34,14 +34,47 @@ class Registry:
 STRATEGIES = Registry(
     "strategy",
     {
+        "typical_then_margin": "plumbline_backend.strategies.typical_then_margin:TypicalThenMargin",
         "margin": "plumbline_backend.strategies.margin:Margin",
         "entropy": "plumbline_backend.strategies.entropy:Entropy",
         "least_confident": "plumbline_backend.strategies.least_confident:LeastConfident",
+        "class_balanced_margin": "plumbline_backend.strategies.class_balanced_margin:ClassBalancedMargin",
+        "density_weighted": "plumbline_backend.strategies.density_weighted:DensityWeighted",
+        "bald": "plumbline_backend.strategies.bald:Bald",
+        "query_by_committee": "plumbline_backend.strategies.query_by_committee:QueryByCommittee",
+        "badge": "plumbline_backend.strategies.badge:Badge",
+        "bids": "plumbline_backend.strategies.bids:Bids",
+        "k_center": "plumbline_backend.strategies.k_center:KCenter",
+        "typiclust": "plumbline_backend.strategies.typiclust:TypiClust",
+        "probcover": "plumbline_backend.strategies.probcover:ProbCover",
+        "maxherding": "plumbline_backend.strategies.maxherding:MaxHerding",
+        "mig": "plumbline_backend.strategies.mig:Mig",
+        "diversify_and_conquer": "plumbline_backend.strategies.diversify_and_conquer:DiversifyAndConquer",
+        "easy_to_hard": "plumbline_backend.strategies.easy_to_hard:EasyToHard",
+        "zero_label": "plumbline_backend.strategies.zero_label:ZeroLabel",
         "random": "plumbline_backend.strategies.random:Random",
     },
 )
 
-HEADS = Registry("head", {"linear_softmax": "plumbline_backend.heads.linear_softmax:LinearSoftmax"})
+HEADS = Registry(
+    "head",
+    {
+        "linear_softmax": "plumbline_backend.heads.linear_softmax:LinearSoftmax",
+        "cosine": "plumbline_backend.heads.cosine:Cosine",
+        "lda": "plumbline_backend.heads.lda:LDA",
+        "nearest_mean": "plumbline_backend.heads.nearest_mean:NearestMean",
+        "mlp": "plumbline_backend.heads.mlp:MLP",
+        "gaussian_nb": "plumbline_backend.heads.naive_bayes:GaussianNaiveBayes",
+        "multinomial_nb": "plumbline_backend.heads.naive_bayes:MultinomialNaiveBayes",
+        "k_nearest": "plumbline_backend.heads.neighbours:KNearest",
+        "singular_kernel": "plumbline_backend.heads.neighbours:SingularKernel",
+        "random_forest": "plumbline_backend.heads.ensembles:RandomForest",
+        "gradient_boosting": "plumbline_backend.heads.ensembles:GradientBoosting",
+        "simplex_etf": "plumbline_backend.heads.fixed_targets:SimplexETF",
+        "equiangular_basis": "plumbline_backend.heads.fixed_targets:EquiangularBasis",
+        "semantic": "plumbline_backend.heads.fixed_targets:SemanticTargets",
+    },
+)
 
 CALIBRATORS = Registry("calibrator", {"temperature": "plumbline_backend.calibrators.temperature:Temperature"})
 
@@ -93,5 +126,25 @@ LABEL_EXPORTERS = Registry(
         "csv": "plumbline_backend.exporters.labels_csv:CsvLabels",
         "parquet": "plumbline_backend.exporters.labels_parquet:ParquetLabels",
         "jsonl": "plumbline_backend.exporters.labels_jsonl:JsonlLabels",
+    },
+)
+
+GRADING_JUDGES = Registry(
+    "judge kind",
+    {
+        "assertion": "plumbline_backend.judges.assertion:AssertionJudge",
+        "head": "plumbline_backend.judges.head:HeadJudge",
+        "imported": "plumbline_backend.judges.imported:ImportedJudge",
+    },
+)
+
+LLM_GRADERS = Registry(
+    "LLM grader",
+    {
+        "binary": "plumbline_backend.judges.llm_binary:BinaryGrader",
+        "rubric": "plumbline_backend.judges.rubric:RubricGrader",
+        "checklist": "plumbline_backend.judges.checklist:ChecklistGrader",
+        "pairwise": "plumbline_backend.judges.pairwise:PairwiseGrader",
+        "committee": "plumbline_backend.judges.committee:CommitteeGrader",
     },
 )

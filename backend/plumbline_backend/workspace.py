@@ -14,9 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
 
-from plumbline_backend.domain.errors import ConflictError, InputError, did_you_mean
+from plumbline_backend import grading_import
+from plumbline_backend.criteria.settings import GRADE_PURPOSE
+from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, did_you_mean
 from plumbline_backend.domain.schema import first_classes, natural_order
 from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
+from plumbline_backend.grading import GradingProject
 from plumbline_backend.importers import OnProblem, Preview, inspect_file
 from plumbline_backend.jobs.executors import Executor, SubprocessExecutor, Work
 from plumbline_backend.jobs.runner import Jobs
@@ -69,6 +72,7 @@ class Workspace:
         self.jobs = Jobs(self.store, executor or SubprocessExecutor(threads), self.settings["job_lease_s"])
         self.started = uuid.uuid4().hex
         self._projects: dict[str, Project] = {}
+        self._gradings: dict[str, GradingProject] = {}
 
     def close(self) -> None:
         """Stop jobs, close the database, let others open the folder."""
@@ -91,12 +95,61 @@ class Workspace:
         return self.store.projects.list()
 
     def project(self, slug: str) -> Project:
-        """A project by the name in its URL. Raises NotFoundError with the nearest name."""
+        """A labelling project by the name in its URL. Raises NotFoundError with the nearest name."""
         row = self.store.projects.get(slug)
+        if row.settings.get("purpose") == GRADE_PURPOSE:
+            raise NotFoundError(
+                f"project {slug!r} holds outputs to grade; it has no labels, see its grading page"
+            )
         project = self._projects.get(slug)
         if project is None or project.row.id != row.id:
             project = self._projects[slug] = Project(self.store, self.jobs, row, self.folder, self.settings)
         return project
+
+    def grading(self, slug: str) -> GradingProject:
+        """A grading project by the name in its URL. Raises NotFoundError, also for a project of another kind."""
+        row = self.store.projects.get(slug)
+        if row.settings.get("purpose") != GRADE_PURPOSE:
+            raise NotFoundError(f"project {slug!r} holds items to label, not outputs to grade")
+        project = self._gradings.get(slug)
+        if project is None or project.row.id != row.id:
+            project = GradingProject(self.store, self.jobs, row, self.folder, self.settings)
+            self._gradings[slug] = project
+        return project
+
+    def start_import_outputs(
+        self,
+        path: str | Path,
+        name: str,
+        mapping: Mapping[str, Any] | None = None,
+        *,
+        format_name: str | None = None,
+        on_problem: OnProblem = "refuse",
+    ) -> Job:
+        """Import LLM outputs as a new grading project in the background; the job's result holds its slug.
+
+        mapping: what each column of a CSV or JSONL file is (`OutputMapping.to_dict()`); None: as the names suggest.
+        """
+        return grading_import.start(self, Path(path), name, format_name, mapping, on_problem)
+
+    def import_outputs(self, path: str | Path, name: str, **options: Any) -> GradingProject:
+        """`start_import_outputs` and wait for it."""
+        job = self.jobs.wait(self.start_import_outputs(path, name, **options).id, timeout_s=24 * 3600)
+        return self.grading((job.result or {})["slug"])
+
+    def start_grading_demo(self, name: str = "replies") -> Job:
+        """Build a demo of outputs to grade in the background."""
+        title, file = grading_import.demo_file(name)
+        return grading_import.start(self, file, title, None, None, "refuse", demo=name)
+
+    def grading_demo(self, name: str = "replies") -> GradingProject | None:
+        """The oldest grading demo of this name, None while there is none."""
+        grading_import.demo_file(name)
+        slugs = (
+            r.slug for r in self.projects() if r.settings.get("demo") == name and "overall" in r.settings
+        )
+        slug = next(slugs, None)
+        return None if slug is None else self.grading(slug)
 
     def delete_project(self, slug: str) -> None:
         """Remove a project with its judgements, pool and models. This cannot be undone."""
@@ -105,6 +158,7 @@ class Workspace:
             if job.state in ("queued", "running"):
                 self.jobs.cancel(job.id)
         self._projects.pop(slug, None)
+        self._gradings.pop(slug, None)
         self.store.projects.delete(row.id)
         for part in ("pool", "models", "exports"):
             if (self.folder / part / slug).exists():
@@ -128,7 +182,7 @@ class Workspace:
     def start_demo(self, name: str) -> Job:
         """Build a demo project in the background."""
         demo = demo_named(name)
-        slug = self._free_slug(name)
+        slug = self.free_slug(name)
         spec = {
             "slug": slug,
             "name": name,
@@ -171,7 +225,7 @@ class Workspace:
             raise InputError(f"label_use: found {label_use!r}; {did_you_mean(label_use, LABEL_USES)}")
         if label_use == "ignore":
             columns = [replace(c, role="ignore") if c.role == "label" else c for c in columns]
-        slug = self._free_slug(name)
+        slug = self.free_slug(name)
         spec = {
             "slug": slug,
             "file": str(Path(path).resolve()),
@@ -271,7 +325,8 @@ class Workspace:
     def _reserve_spec(self) -> dict[str, Any]:
         return {"stream_share": self.settings["stream_share"], "seed": self.settings["seed"]}
 
-    def _free_slug(self, name: str) -> str:
+    def free_slug(self, name: str) -> str:
+        """A name for URLs and folders that no project has yet, made from a person's words."""
         ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
         base = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:48] or "project"
         base = base if base not in {"api", "healthz", "readyz", "p"} else f"{base}-project"

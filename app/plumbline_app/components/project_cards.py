@@ -33,6 +33,11 @@ a:focus-visible { outline: 2px solid var(--pl-focus); outline-offset: 2px; borde
 """
 
 
+LABELLING = (("label", "Label"), ("data", "Data"), ("model", "Model"), ("export", "Export"))
+GRADING = (("grade", "Grade"), ("judges", "Judges"))
+"""The pages of each kind of project, the first of them behind the card's title."""
+
+
 class ProjectCard(NamedTuple):
     """What a card says of a project."""
 
@@ -42,6 +47,7 @@ class ProjectCard(NamedTuple):
     n_items: int
     n_answered: int
     model: str
+    ways: tuple[tuple[str, str], ...] = LABELLING
 
 
 def project_cards(cards: Sequence[ProjectCard]) -> pn.pane.HTML:
@@ -53,12 +59,9 @@ def project_cards(cards: Sequence[ProjectCard]) -> pn.pane.HTML:
 def _card(card: ProjectCard) -> str:
     base = f"/p/{quote(card.slug)}"
     share = 100 * card.n_answered / max(1, card.n_items)
-    ways = "".join(
-        f'<a href="{base}/{page}">{label}</a>'
-        for page, label in (("label", "Label"), ("data", "Data"), ("model", "Model"), ("export", "Export"))
-    )
+    ways = "".join(f'<a href="{base}/{page}">{label}</a>' for page, label in card.ways)
     return (
-        f'<li><h2><a href="{base}/label">{escape(card.name)}</a></h2><p>{escape(card.question)}</p>'
+        f'<li><h2><a href="{base}/{card.ways[0][0]}">{escape(card.name)}</a></h2><p>{escape(card.question)}</p>'
         f'<div class="meter"><span style="width:{share:.1f}%"></span></div>'
         f'<p class="n">{card.n_answered:,} of {card.n_items:,} answered · {escape(card.model)}</p>'
         f'<nav aria-label="{escape(card.name)}">{ways}</nav></li>'

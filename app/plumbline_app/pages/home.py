@@ -9,10 +9,12 @@ from panel.viewable import Viewable
 from plumbline_app.components.controls import button
 from plumbline_app.components.job_row import POLL_MS, JobRow
 from plumbline_app.components.layout import card, fill, page_column, place, side_by_side
-from plumbline_app.components.project_cards import ProjectCard, project_cards
+from plumbline_app.components.project_cards import GRADING, ProjectCard, project_cards
 from plumbline_app.components.words import heading, notice
 from plumbline_app.pages.page import Page
+from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.types import Job
+from plumbline_backend.grading_import import DEMOS as GRADING_DEMOS
 from plumbline_backend.pool.demos import DEMOS
 
 
@@ -42,6 +44,7 @@ class HomePage(Page):
     def load(self) -> None:
         """Read how far each project is."""
         rows = self.session.workspace.projects()
+        self._gradings = {row.slug for row in rows if row.settings.get("purpose") == GRADE_PURPOSE}
         cards = [self._card(row.slug) for row in reversed(rows)]
         if cards:
             fill(self._list, project_cards(cards))
@@ -51,18 +54,36 @@ class HomePage(Page):
                 notice("No project yet", "Import a file of yours, or try a demo first.", tone="good"),
             )
         missing = [name for name in DEMOS if self.session.workspace.demo(name) is None]
-        if missing:
+        ungraded = [name for name in GRADING_DEMOS if self.session.workspace.grading_demo(name) is None]
+        if missing or ungraded:
             buttons = [button(DEMOS[name].title, partial(self._make, name)) for name in missing]
+            buttons += [
+                button(GRADING_DEMOS[name][0], partial(self._make_grading, name)) for name in ungraded
+            ]
             fill(self._demos, card("Try a demo", "Made on this machine, without any download.", *buttons))
         else:
             fill(self._demos)
 
     def _card(self, slug: str) -> ProjectCard:
+        if slug in self._gradings:
+            return self._grading_card(slug)
         project = self.session.workspace.project(slug)
         status = project.status()
         model = "no model yet" if status.model is None else f"model version {status.model.version}"
         question = project.question().text
         return ProjectCard(slug, project.name, question, status.n_items, status.n_answered, model)
+
+    def _grading_card(self, slug: str) -> ProjectCard:
+        project = self.session.workspace.grading(slug)
+        n_graded = len({grade.output for grade in project.grades()})
+        n_criteria, n_judges = len(project.criteria()), len(project.judges())
+        found = f"criteria: {n_criteria}, judges: {n_judges}"
+        return ProjectCard(
+            slug, project.name, project.overall().text, project.n_outputs, n_graded, found, GRADING
+        )
+
+    def _make_grading(self, name: str) -> None:
+        self._job.follow(self.session.workspace.start_grading_demo(name), f"Making {GRADING_DEMOS[name][0]}")
 
     def _make(self, name: str) -> None:
         self._job.follow(self.session.workspace.start_demo(name), f"Making {DEMOS[name].title}")

@@ -58,8 +58,8 @@ class Criterion:
     overall: bool = False
 
     def passes(self, answer: str) -> bool:
-        """Whether an answer to this criterion is a pass."""
-        return answer == PASS if self.kind == "pass_fail" else int(answer) >= self.pass_from
+        """Whether an answer is a pass. A judge of a rating criterion may also answer pass or fail."""
+        return int(answer) >= self.pass_from if answer in RATINGS else answer == PASS
 
 
 @dataclass(frozen=True)

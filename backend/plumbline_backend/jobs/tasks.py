@@ -8,8 +8,10 @@ from typing import Any
 
 TASKS = {
     "import": "plumbline_backend.ingest:import_pool",
+    "import_outputs": "plumbline_backend.grading_import:import_outputs",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
+    "novel": "plumbline_backend.novelty.task:suggest_classes",
     "reference": "plumbline_backend.reference:measure_reference",
 }
 

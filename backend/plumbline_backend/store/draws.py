@@ -33,6 +33,7 @@ class Draw:
     """One ask. Only those of the sampling design have a partition and a probability."""
 
     query_id: int
+    question_id: int
     judge_id: int
     item: int
     stratum: Stratum
@@ -99,15 +100,20 @@ class Draws:
                 "probability": probability,
             }
             statement = insert(draws).values(created_at=now(), **values).returning(draws)
-            return _draw(connection.execute(statement).one())
+            return _draw(connection.execute(statement).one(), question_id)
 
         return self._database.write(apply)
 
     def list(self, project_id: int) -> DrawRows:
         """Every draw of the project, in order."""
-        statement = select(draws).where(draws.c.project_id == project_id).order_by(draws.c.query_id)
+        statement = (
+            select(draws, queries.c.question_id)
+            .join(queries, queries.c.id == draws.c.query_id)
+            .where(draws.c.project_id == project_id)
+            .order_by(draws.c.query_id)
+        )
         with self._database.read() as connection:
-            return [_draw(row) for row in connection.execute(statement)]
+            return [_draw(row, row.question_id) for row in connection.execute(statement)]
 
     def set_open(self, query_id: int, is_open: bool) -> None:
         """Close a draw once it is answered, or open it again. Raises NotFoundError."""
@@ -121,9 +127,10 @@ class Draws:
         self._database.write(apply)
 
 
-def _draw(row: Row[Any]) -> Draw:
+def _draw(row: Row[Any], question_id: int) -> Draw:
     return Draw(
         query_id=row.query_id,
+        question_id=question_id,
         judge_id=row.judge_id,
         item=row.item,
         stratum=row.stratum,

@@ -1,0 +1,300 @@
+"""One grading project as pages, scripts and the command line see it: outputs, criteria, grades, judges, reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumbline_backend.criteria import regrade
+from plumbline_backend.criteria.book import CriteriaBook
+from plumbline_backend.criteria.design import SamplingDesign
+from plumbline_backend.criteria.gradebook import GradeBook, grade_of, truth_of
+from plumbline_backend.criteria.settings import ProjectSettings
+from plumbline_backend.domain.alignment import UNGRADED
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.grades import (
+    Criterion,
+    Grade,
+    GradeAsk,
+    GradingJudge,
+    Output,
+    Verdict,
+)
+from plumbline_backend.domain.types import Job, Judge, ProjectRow, State
+from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.judges.bench import JudgeBench
+from plumbline_backend.judges.report import AlignmentReport, alignment_report, choice_of, reference_grades
+from plumbline_backend.judges.verdicts import VerdictTable
+from plumbline_backend.pool.pool import Pool
+from plumbline_backend.settings import Settings
+from plumbline_backend.store import Store
+from plumbline_backend.store.draws import Draw
+
+
+class GradingProject:
+    """A grading project of an open workspace. Safe to use from several threads."""
+
+    def __init__(self, store: Store, jobs: Jobs, row: ProjectRow, folder: Path, settings: Settings) -> None:
+        self._store = store
+        self._jobs = jobs
+        self.settings = settings
+        self.row = row
+        self.slug = row.slug
+        self.pool_folder = folder / "pool" / row.slug
+        self.models_folder = folder / "models" / row.slug
+        self.exports_folder = folder / "exports" / row.slug
+        self.pool = Pool.open(self.pool_folder)
+        self.kept = ProjectSettings(store, row.slug, row.id)
+        self.book = CriteriaBook(store, row.id, self.kept)
+        self._grades = GradeBook(store, row.id, row.n_items, self.book)
+        self.design = SamplingDesign(
+            store, row.id, row.n_items, self.book.overall_id, int(self.kept.read()["seed"])
+        )
+        self.bench = JudgeBench(self, store, jobs, self.kept)
+
+    @property
+    def name(self) -> str:
+        """The project's name as people wrote it."""
+        return self._store.projects.get(self.slug).name
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs there are; positions run from 0 to n_outputs - 1."""
+        return self.row.n_items
+
+    @property
+    def seed(self) -> int:
+        """Seed of the draws and of every simulated figure."""
+        return int(self.kept.read()["seed"])
+
+    # Outputs
+
+    def output(self, position: int) -> Output:
+        """One output. Raises InputError outside 0 .. n_outputs - 1."""
+        return self.outputs([position])[0]
+
+    def outputs(self, positions: Sequence[int] | None = None) -> list[Output]:
+        """Outputs by position, in the given order; all without positions."""
+        chosen = range(self.n_outputs) if positions is None else positions
+        wrong = [p for p in chosen if not 0 <= p < self.n_outputs]
+        if wrong:
+            raise InputError(f"output: found {wrong[0]}; expected 0 to {self.n_outputs - 1}")
+        return [_output(item.position, item.key, item.fields) for item in self.pool.items(list(chosen))]
+
+    @cached_property
+    def systems(self) -> tuple[str, ...]:
+        """The systems (models, prompts) that the outputs come from, most outputs first; empty when not told."""
+        return tuple(name for name in self.pool.value_counts("system") if name)
+
+    # Criteria
+
+    def overall(self) -> Criterion:
+        """The question that every output is asked: good or bad."""
+        return self.book.overall()
+
+    def criteria(self, include_inactive: bool = False) -> list[Criterion]:
+        """The criteria, oldest first, without the overall question. May be empty: grading needs none."""
+        return self.book.all(include_inactive)
+
+    def criterion(self, criterion_id: int | None) -> Criterion:
+        """A criterion; None or the overall question's id gives that. Raises NotFoundError."""
+        return self.overall() if criterion_id is None else self.book.get(criterion_id)
+
+    def add_criterion(self, name: str, text: str, *, by: str, **options: Any) -> Criterion:
+        """A new criterion. Options: guidelines, kind ("pass_fail" or "rating"), pass_from, ffr_limit, source."""
+        return self.book.add(name, text, by=by, **options)
+
+    def edit_criterion(self, criterion_id: int, *, by: str, **changes: Any) -> Criterion:
+        """Change name, text, guidelines, pass_from or ffr_limit. New wording makes older grades stale unless
+        `same_meaning=True` says that it only puts the same thing better."""
+        return self.book.edit(criterion_id, by=by, **changes)
+
+    # Grading
+
+    def grader(self, name: str) -> Judge:
+        """The judge for a person of this name, made on first use."""
+        clean = name.strip()
+        if not clean or len(clean) > 100 or not clean.isprintable():
+            raise InputError(f"grader: found {name!r}; expected 1 to 100 printable characters")
+        return self._store.judges.ensure(self.row.id, "person", clean)
+
+    def next_output(self, grader: Judge) -> GradeAsk | None:
+        """The next output for this grader, the same one until its overall grade is in; None when all are drawn."""
+        chosen = [judge.id for judge in self.chosen_judges()]
+        return self.design.next(grader, self.verdict_table().only(chosen).as_set(), chosen)
+
+    def grade(
+        self,
+        *,
+        output: int,
+        grader: Judge,
+        client_uuid: str,
+        criterion: int | None = None,
+        answer: str | None = None,
+        state: State = "answered",
+        note: str = "",
+        seconds: float | None = None,
+        query_id: int | None = None,
+    ) -> Grade:
+        """Write one grade: of the overall question, which closes the ask, or of a criterion.
+
+        answer: "pass" or "fail", or "1" to "5" for a rating; only with state "answered" (others: "skipped",
+        "unsure", "flagged"). query_id: of the ask, None when the output was chosen by hand (then it is not
+        used for estimates). The same client_uuid again changes nothing. Raises InputError.
+        """
+        asked = self.criterion(criterion)
+        draws = self._draws()
+        draw = None if query_id is None else draws.get(query_id)
+        if query_id is not None and (draw is None or draw.item != output):
+            raise InputError(f"query_id: {query_id} did not ask for output {output}; expected the ask's own")
+        row = self._grades.record(asked, output, grader, client_uuid, answer, state, note, seconds, draw)
+        self.design.close(grader, asked.id, output)
+        return grade_of(row, asked, grader.name, draws)
+
+    def undo(self, grader: Judge, client_uuid: str) -> Grade | None:
+        """Take back the grader's newest grade and ask for that output again; None when there is none."""
+        row = self._grades.undo(grader, client_uuid)
+        if row is None:
+            return None
+        asked = self.criterion(row.question_id)
+        if row.query_id is not None and self._draws()[row.query_id].question_id == asked.id:
+            self.design.reopen(row.query_id)
+        return grade_of(row, asked, grader.name, self._draws())
+
+    def grades(
+        self, criterion: int | None = None, output: int | None = None, grader: str | None = None
+    ) -> list[Grade]:
+        """What people say today of the overall question (None) or of a criterion, by output."""
+        return self._grades.of(self.criterion(criterion), self._draws(), output, grader)
+
+    def truth(self, criterion: int | None = None, *, designed: bool = False) -> NDArray[np.int8]:
+        """(n_outputs,) GOOD, BAD or UNGRADED by most graders, stale grades left out.
+
+        designed: only outputs that came up by the sampling design or with the file, which estimates may use.
+        """
+        truth = truth_of(self.grades(criterion), self.n_outputs)
+        if designed:
+            truth = np.where(self.designed(), truth, UNGRADED).astype(np.int8)
+        return truth
+
+    def truth_by_version(self, criterion_id: int) -> dict[int, NDArray[np.int8]]:
+        """The designed grades of a criterion by the version under which they were given, oldest version first."""
+        grades = self.grades(criterion_id)
+        found = {}
+        for version in sorted({grade.criterion_version for grade in grades}):
+            given = [replace(g, stale=False) for g in grades if g.criterion_version == version]
+            truth = truth_of(given, self.n_outputs)
+            found[version] = np.where(self.designed(), truth, UNGRADED).astype(np.int8)
+        return found
+
+    def designed(self) -> NDArray[np.bool_]:
+        """(n_outputs,) whether the output was drawn by the sampling design, or its grade came with the file."""
+        out = np.zeros(self.n_outputs, dtype=bool)
+        out[
+            [d.item for d in self._draws().values() if d.partition_id is not None and d.closed_at is not None]
+        ] = True
+        out[np.array(self.kept.read().get("graded_at_import", []), dtype=np.int64)] = True
+        return out
+
+    # Grading the same output again
+
+    def regrade_queue(self, grader: Judge, criterion: int | None = None) -> list[int]:
+        """Outputs to grade again, blind: first those whose grade went stale, then a random order of the others that
+        were not graded twice yet."""
+        asked = self.criterion(criterion)
+        return regrade.queue(
+            self.grades(asked.id, grader=grader.name), self._regraded(asked, grader), self.seed
+        )
+
+    def next_regrade(self, grader: Judge, criterion: int | None = None) -> GradeAsk | None:
+        """The next output to grade again; show no earlier grade with it. None when there is none."""
+        queue = self.regrade_queue(grader, criterion)
+        return self.design.regrade(grader, self.criterion(criterion).id, queue[0]) if queue else None
+
+    def regraded_pairs(self, criterion: int | None = None) -> list[tuple[int, int]]:
+        """(earlier, later) answers of blind re-grades under one version, 1 for good: for self-agreement."""
+        asked = self.criterion(criterion)
+        return regrade.pairs(self._store.ledger.history(asked.id, limit=None), asked)
+
+    def _regraded(self, asked: Criterion, grader: Judge) -> set[int]:
+        rows = self._store.ledger.history(asked.id, judge_id=grader.id, limit=None)
+        return {
+            row.item for row in rows if row.stratum == "regrade" and row.question_version >= asked.valid_from
+        }
+
+    # Judges
+
+    def judges(self, criterion: int | None = None, every_version: bool = False) -> list[GradingJudge]:
+        """The judges in use, of one criterion or of all."""
+        return self.bench.all(criterion, every_version)
+
+    def add_judge(
+        self, criterion: int | None, kind: str, name: str, spec: Mapping[str, Any], cost: float = 0.0
+    ) -> GradingJudge:
+        """A new judge of a criterion (None: of the overall question). Raises InputError from the kind's check."""
+        return self.bench.add(self.criterion(criterion), kind, name, spec, cost)
+
+    def edit_judge(self, judge_id: int, spec: Mapping[str, Any], cost: float | None = None) -> GradingJudge:
+        """A new version of the judge; run it to get its verdicts."""
+        return self.bench.edit(judge_id, spec, cost)
+
+    def run_judge(self, judge_id: int, outputs: Sequence[int] | None = None, again: bool = False) -> Job:
+        """Judge outputs in the background: those without a verdict, or all of them `again`."""
+        return self.bench.run(judge_id, outputs, again)
+
+    def wait(self, job: Job, timeout_s: float = 600.0) -> Job:
+        """Block until the job has ended. Raises JobFailedError when it failed."""
+        return self._jobs.wait(job.id, timeout_s)
+
+    def verdict_table(self, judges: Sequence[GradingJudge] | None = None) -> VerdictTable:
+        """All outputs by all judges in use (or by those given)."""
+        return self.bench.table(judges)
+
+    def verdicts(self, judge_id: int, output: int | None = None) -> list[Verdict]:
+        """A judge's verdicts with explanations."""
+        return self.bench.verdicts(judge_id, output)
+
+    def select_judge(self, criterion_id: int, judge_id: int | None) -> Criterion:
+        """Use this judge for the criterion; None: the best one is chosen. Raises InputError for another's judge."""
+        if judge_id is not None and judge_id not in [j.id for j in self.judges(criterion_id)]:
+            raise InputError(
+                f"judge {judge_id} is not in use for criterion {criterion_id}; expected one that is"
+            )
+        return self.book.select(criterion_id, judge_id)
+
+    def chosen_judges(self) -> list[GradingJudge]:
+        """The judge that stands for each criterion (and for the overall question): chosen by a person, else best."""
+        table = self.verdict_table()
+        chosen = []
+        for criterion in [self.overall(), *self.criteria()]:
+            judges = [judge for judge in table.judges if judge.criterion_id == criterion.id]
+            judge_id, _ = choice_of(criterion, judges, table, reference_grades(self, criterion)[0])
+            chosen += [judge for judge in judges if judge.id == judge_id]
+        return chosen
+
+    def alignment_report(self) -> AlignmentReport:
+        """Every judge and the chosen set, measured on the grades, with intervals under the sampling design."""
+        return alignment_report(self)
+
+    def _draws(self) -> dict[int, Draw]:
+        return {draw.query_id: draw for draw in self.design.draws()}
+
+
+def _output(position: int, key: str, fields: Mapping[str, Any]) -> Output:
+    return Output(
+        position=position,
+        key=key,
+        response=fields["response"] or "",
+        prompt=fields.get("prompt") or "",
+        variables=json.loads(fields.get("variables") or "{}"),
+        system=fields.get("system") or "",
+        reference=fields.get("reference") or "",
+        metadata=json.loads(fields.get("metadata") or "{}"),
+    )

@@ -1,0 +1,77 @@
+"""Values of foreign JSON as the importers of outputs need them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.grades import VerdictState
+
+PASS_WORDS = frozenset(
+    {"pass", "passed", "good", "yes", "true", "correct", "c", "1", "ok", "thumbs_up", "factual"}
+)
+FAIL_WORDS = frozenset(
+    {"fail", "failed", "bad", "no", "false", "incorrect", "i", "0", "thumbs_down", "hallucinated"}
+)
+PASS_FROM = 0.5
+"""A score at or above it is a pass where the file gives no pass or fail, on a scale from 0 to 1."""
+
+
+def load_json(path: Path) -> Any:
+    """The document. Raises InputError with the place of what is wrong."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path.name}: {error}; expected a JSON document in UTF-8") from error
+
+
+def text_of(value: Any) -> str:
+    """A text as it is, nothing as the empty text, anything else as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def texts_of(values: Any) -> dict[str, str]:
+    """The members of an object as texts; empty for anything else."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {str(name): text_of(value) for name, value in values.items()}
+
+
+def passed_of(value: Any) -> bool | None:
+    """Whether a value means a pass: a boolean, a word, or a score from 0 to 1; None when it says neither."""
+    if isinstance(value, bool):
+        return value
+    score = score_of(value)
+    if score is not None and 0 <= score <= 1:
+        return score >= PASS_FROM
+    word = str(value).strip().casefold() if value is not None else ""
+    if word in PASS_WORDS:
+        return True
+    return False if word in FAIL_WORDS else None
+
+
+def state_of(value: Any) -> VerdictState:
+    """A verdict's state: nothing is an abstention, what cannot be read an error."""
+    if value is None or value == "":
+        return "abstain"
+    passed = passed_of(value)
+    if passed is None:
+        return "error"
+    return "pass" if passed else "fail"
+
+
+def score_of(value: Any) -> float | None:
+    """A finite number, or a text that is one; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,1 @@
+"""Judges of a grading project: kinds of validators, their verdicts, and how well they agree with the grades."""
