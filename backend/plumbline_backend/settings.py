@@ -86,6 +86,32 @@ TABLE: tuple[Setting, ...] = (
         1.0,
         3600.0,
     ),
+    Setting(
+        "llm_base_url",
+        "",
+        "URL",
+        "OpenAI-compatible endpoint for LLM graders; 'scripted' for a trial without one",
+    ),
+    Setting("llm_model", "", "name", "Model at the endpoint"),
+    Setting(
+        "llm_key_env",
+        "OPENAI_API_KEY",
+        "name",
+        "Environment variable with the endpoint's key; empty: none is needed",
+    ),
+    Setting(
+        "llm_structured",
+        "json_schema",
+        "name",
+        "How structure is asked for: json_schema, json_object or text",
+    ),
+    Setting("llm_price_in", -1.0, "USD per million tokens", "Price of prompts; -1: unknown", -1.0, 1e6),
+    Setting("llm_price_out", -1.0, "USD per million tokens", "Price of answers; -1: unknown", -1.0, 1e6),
+    Setting("llm_concurrency", 8, "calls", "Most calls to the endpoint at once", 1, 256),
+    Setting("llm_deadline_s", 120.0, "seconds", "Limit for one question, retries included", 1.0, 3600.0),
+    Setting("llm_max_tokens", 1024, "tokens", "Longest answer that is asked for", 64, 100_000),
+    Setting("llm_budget_usd", 5.0, "USD", "Most that one run may cost, where prices are known", 0.0, 1e6),
+    Setting("llm_budget_tokens", 5_000_000, "tokens", "Most tokens that one run may use", 0, 10**12),
     Setting("upload_limit_mib", 4096, "MiB", "Largest file that can be uploaded", 1, 1_048_576),
     Setting(
         "worker_threads", 0, "threads", "Threads of the training process; 0: one less than the cores", 0, 1024
