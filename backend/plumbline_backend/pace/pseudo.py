@@ -48,6 +48,11 @@ class PseudoLabels:
                 }
             return self._live
 
+    def forget(self) -> None:
+        """Read the ledger again at the next look: somebody else has taken a batch back."""
+        with self._lock:
+            self._live = None
+
     def digest(self) -> str:
         """Changes with what is in force; empty while nothing is."""
         live = self.live()

@@ -17,18 +17,8 @@ def head_rows(clouds):
     return clouds.project._store.ledger.current(clouds.project._question_id, judge_kinds=("head",))
 
 
-@pytest.fixture
-def paced(clouds):
-    """40 answers, then the pace is switched on, then 10 more answers so that a round is taken up."""
-    clouds.ask(40)
-    clouds.project.loop.pacing.choose("fixed")
-    clouds.project.loop.pacing.switch(on=True)
-    clouds.ask(10)
-    return clouds
-
-
-def test_while_it_is_off_nothing_is_pseudo_labelled_but_proposals_are_there(clouds):
-    clouds.ask(40)
+def test_while_it_is_off_nothing_is_pseudo_labelled_but_proposals_are_there(ready):
+    clouds = ready
     pacing = clouds.project.loop.pacing
     assert pacing.state == PaceState()
     assert head_rows(clouds) == []
@@ -119,8 +109,8 @@ def test_blind_checks_come_among_the_others_and_give_nothing_away(paced):
     assert sum(a.right for a in audits.values()) - sum(a.right for a in after.values()) == 1
 
 
-def test_refused_items_are_not_proposed_again(clouds):
-    clouds.ask(40)
+def test_refused_items_are_not_proposed_again(ready):
+    clouds = ready
     item = int(clouds.project.loop.pacing.round_of(clouds.project.loop.newest_model()).saved.items[0])
     clouds.project.record(
         item=item, judge=clouds.me, client_uuid=uuid.uuid4().hex, state="skipped", stratum="review"

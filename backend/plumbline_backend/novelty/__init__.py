@@ -1,0 +1,1 @@
+"""What the model finds unclear: candidates for classes that nobody has named yet."""
