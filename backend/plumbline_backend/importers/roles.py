@@ -21,6 +21,9 @@ MAX_CLASSES = 50
 TEXT_LENGTH = 40
 """Mean characters above which a column reads as text: titles and sentences are longer, codes shorter."""
 
+MOSTLY = 0.9
+"""From this share of numbers on, a column is taken for measurements with some words in between."""
+
 FEW_ROWS = 20
 """In so few rows even classes may all differ; then the name alone speaks."""
 
@@ -110,6 +113,9 @@ def _text_role(name: str, text: pa.Array, n_rows: int, n_different: int) -> tupl
         if repeats and n_different <= MAX_CLASSES:
             role = "category"
         return role, numeric, "string"
+    mostly = _mostly_numbers(text)
+    if mostly:
+        return "metadata", mostly, "string"
     spaced = float(pc.mean(pc.cast(pc.match_substring(text, " "), pa.float64())).as_py())
     is_wordy = mean_length >= TEXT_LENGTH or spaced >= 0.5
     is_common = n_different <= len(text) / 2 and mean_length <= 2 * TEXT_LENGTH
@@ -187,6 +193,16 @@ def _numeric_reason(text: pa.Array) -> str | None:
         example = text.filter(coded)[0].as_py()
         return f"codes with leading zeros, such as {shorten(example, 30)!r}, which numbers would lose"
     return None
+
+
+def _mostly_numbers(text: pa.Array) -> str:
+    """What to say of a column of numbers with a few words in it; empty when it is no such column."""
+    bad = to_numbers(text).bad
+    if not bad or len(bad) > (1 - MOSTLY) * len(text):
+        return ""
+    example = shorten(str(text[min(bad)].as_py()), 30)
+    n_numbers = len(text) - len(bad)
+    return f"{n_numbers} of {len(text)} are numbers, but not {example!r}; read as numeric, such rows are left out"
 
 
 def _values(n: int) -> str:

@@ -30,6 +30,12 @@ GUESSES = {
     "a few sentences": ("body", WORDS[:15], "text", "60 characters on average"),
     "sentences of which some repeat": ("body", WORDS[:20] + WORDS[:15], "text", "60 characters on average"),
     "titles": ("kind", ["a novel", "a play"] * 30, "category", f"2 different values; {NOT_ALL}'a novel'"),
+    "numbers with a word": (
+        "price",
+        [f"{i}.5" for i in range(19)] + ["n/a"],
+        "metadata",
+        "19 of 20 are numbers, but not 'n/a'; read as numeric, such rows are left out",
+    ),
     "short names": ("name", [f"n{i}" for i in range(15)], "metadata", "short and different in every row"),
     "categories": ("city", ["Rome", "Oslo"] * 30, "category", "2 different values; " + NOT_ALL + "'Rome'"),
     "nothing": ("empty", [""] * MANY, "ignore", "every value is missing"),
