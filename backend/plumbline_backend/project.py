@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from plumbline_backend import classifier_export, exports, report
+from plumbline_backend.desk import Desk
 from plumbline_backend.domain import schema
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import (
@@ -90,6 +91,7 @@ class Project:
         self.loop = Loop(store, jobs, row, question.id, self.folders, settings, self.stream_order)
         self.reference = Reference()
         self.heads = ProjectHeads(self)
+        self.desk = Desk(self, store, jobs)
 
     @property
     def name(self) -> str:
