@@ -76,7 +76,19 @@ HEADS = Registry(
     },
 )
 
-CALIBRATORS = Registry("calibrator", {"temperature": "plumbline_backend.calibrators.temperature:Temperature"})
+CALIBRATORS = Registry(
+    "calibrator",
+    {
+        "temperature": "plumbline_backend.calibrators.temperature:Temperature",
+        "vector": "plumbline_backend.calibrators.vector:Vector",
+        "matrix": "plumbline_backend.calibrators.matrix:Matrix",
+        "isotonic": "plumbline_backend.calibrators.isotonic:Isotonic",
+        "beta": "plumbline_backend.calibrators.beta:Beta",
+        "histogram": "plumbline_backend.calibrators.histogram:Histogram",
+        "correctness_aware": "plumbline_backend.calibrators.correctness_aware:CorrectnessAware",
+        "tempnet": "plumbline_backend.calibrators.tempnet:TempNet",
+    },
+)
 
 PACES = Registry(
     "pace",
@@ -134,6 +146,7 @@ GRADING_JUDGES = Registry(
     {
         "assertion": "plumbline_backend.judges.assertion:AssertionJudge",
         "head": "plumbline_backend.judges.head:HeadJudge",
+        "llm": "plumbline_backend.judges.llm_judge:LlmJudge",
         "imported": "plumbline_backend.judges.imported:ImportedJudge",
     },
 )
