@@ -166,6 +166,35 @@ class Ledger:
             found = connection.execute(statement.order_by(judgements.c.id.desc()).limit(limit))
             return [rows.judgement(row) for row in found]
 
+    def page(
+        self,
+        question_id: int,
+        after_id: int,
+        limit: int,
+        *,
+        item: int | None = None,
+        judge_id: int | None = None,
+    ) -> tuple[list[Judgement], set[int]]:
+        """Up to `limit` rows newer than `after_id`, oldest first, and the ids of those that are in force.
+
+        With several writers on Postgres a lower id can be committed after a higher one.
+        """
+        here = judgements.c
+        statement = select(*rows.JUDGEMENT).where(here.question_id == question_id, here.id > after_id)
+        if item is not None:
+            statement = statement.where(here.item == item)
+        if judge_id is not None:
+            statement = statement.where(here.judge_id == judge_id)
+        with self._database.read() as connection:
+            found = [
+                rows.judgement(row) for row in connection.execute(statement.order_by(here.id).limit(limit))
+            ]
+            ids = current_judgements.c.judgement_id
+            in_force = select(ids).where(
+                current_judgements.c.question_id == question_id, ids.in_([row.id for row in found])
+            )
+            return found, set(connection.scalars(in_force))
+
     def counts(self, question_id: int, judge_kinds: Sequence[JudgeKind] = LEARNT_FROM) -> Counts:
         """How many current judgements there are, by state and by class."""
         with self._database.read() as connection:

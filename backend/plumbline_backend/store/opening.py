@@ -17,6 +17,8 @@ from plumbline_backend.store.models import Models
 from plumbline_backend.store.projects import Projects
 from plumbline_backend.store.queries import Queries
 from plumbline_backend.store.questions import Questions
+from plumbline_backend.store.tokens import Tokens
+from plumbline_backend.store.webhooks import Webhooks
 
 
 class Store:
@@ -33,6 +35,8 @@ class Store:
         self.leases = Leases(database)
         self.models = Models(database)
         self.jobs = Jobs(database)
+        self.tokens = Tokens(database)
+        self.webhooks = Webhooks(database)
 
     def close(self) -> None:
         """Finishes what was asked and closes the database."""

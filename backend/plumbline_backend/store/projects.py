@@ -27,6 +27,7 @@ from plumbline_backend.store.tables import (
     question_versions,
     questions,
 )
+from plumbline_backend.store.tables_api import webhooks
 
 MAX_NAME = 200
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
@@ -65,8 +66,10 @@ class Projects:
 
     def get(self, slug: str) -> ProjectRow:
         """The project. Raises NotFoundError with the nearest slug."""
+        possible = _slug_problem(slug) is None  # Postgres refuses to look for a NUL
         with self._database.read() as connection:
-            row = connection.execute(select(projects).where(projects.c.slug == slug)).first()
+            found = connection.execute(select(projects).where(projects.c.slug == slug)) if possible else None
+            row = None if found is None else found.first()
             if row is None:
                 slugs = connection.scalars(select(projects.c.slug)).all()
                 raise NotFoundError(f"project {shorten(slug)!r} does not exist; {did_you_mean(slug, slugs)}")
@@ -122,7 +125,7 @@ def _delete(connection: Connection, project_id: int) -> None:
     of_project = select(questions.c.id).where(questions.c.project_id == project_id).scalar_subquery()
     for table in (leases, current_judgements, judgements):
         connection.execute(delete(table).where(table.c.question_id.in_(of_project)))
-    for table in (draws, partitions, queries, models):
+    for table in (webhooks, draws, partitions, queries, models):
         connection.execute(delete(table).where(table.c.project_id == project_id))
     connection.execute(delete(question_versions).where(question_versions.c.question_id.in_(of_project)))
     for table in (questions, judges, jobs):
