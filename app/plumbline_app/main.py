@@ -9,19 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
+from plumbline_app.grade_api import grade_routes
 from plumbline_app.guard import LOOPBACK, Guard
 from plumbline_app.label_api import label_routes
 from plumbline_app.mount import mount_pages
+from plumbline_app.pages.grading_page import GradingPage
 from plumbline_app.pages.missing import MissingPage
 from plumbline_app.pages.page import Page
-from plumbline_app.session import Session, is_dark, person_of
+from plumbline_app.session import Session, is_dark, person_of, person_of_request
 from plumbline_app.theme import css_variables
+from plumbline_backend.api.access import TokenAccess
+from plumbline_backend.api.errors import install_error_answers
 from plumbline_backend.api.routes import create_router
-from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, PlumblineError
+from plumbline_backend.api.v1 import create_api
+from plumbline_backend.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
     from plumbline_backend.workspace import Workspace
@@ -31,13 +36,14 @@ PAGES = {
     "/import": "plumbline_app.pages.data:ImportPage",
     "/p/{project}/data": "plumbline_app.pages.data:DataPage",
     "/p/{project}/label": "plumbline_app.pages.label:LabelPage",
+    "/p/{project}/review": "plumbline_app.pages.review:ReviewPage",
     "/p/{project}/model": "plumbline_app.pages.model:ModelPage",
     "/p/{project}/export": "plumbline_app.pages.export:ExportPage",
+    "/p/{project}/grade": "plumbline_app.pages.grade:GradePage",
 }
 """Each page by its path, as "module:Class", loaded when it is first opened."""
 
 HERE = Path(__file__).parent
-_STATUS = {NotFoundError: 404, ConflictError: 409, InputError: 422}
 
 
 def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 5006) -> None:
@@ -64,11 +70,7 @@ def create_app(workspace: Workspace, hosts: Iterable[str] | None = LOOPBACK) -> 
     app = FastAPI(title="Plumbline", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.add_middleware(Guard, hosts=hosts)
 
-    @app.exception_handler(PlumblineError)
-    def refuse(_: Request, error: PlumblineError) -> JSONResponse:
-        """An error in words, with the status that fits its kind."""
-        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
-        return JSONResponse({"error": str(error)}, status_code=status)
+    install_error_answers(app)
 
     @app.get("/assets/theme.css", include_in_schema=False)
     def theme_css() -> PlainTextResponse:
@@ -77,12 +79,21 @@ def create_app(workspace: Workspace, hosts: Iterable[str] | None = LOOPBACK) -> 
 
     @app.get("/p/{project}", include_in_schema=False)
     def project_page(project: str) -> RedirectResponse:
-        """A project's address alone leads to its Label page."""
-        return RedirectResponse(f"/p/{project}/label")
+        """A project's address alone leads to its Label page, or to its Grade page where it holds outputs."""
+        try:
+            workspace.grading(project)
+        except NotFoundError:
+            return RedirectResponse(f"/p/{project}/label")
+        return RedirectResponse(f"/p/{project}/grade")
 
     app.mount("/assets", StaticFiles(directory=HERE / "static"), name="assets")
+    access = TokenAccess(
+        workspace.store.tokens, lambda request: person_of_request(request.headers, request.cookies)
+    )
     app.include_router(create_router(workspace))
+    app.include_router(create_api(workspace, access))
     app.include_router(label_routes(workspace))
+    app.include_router(grade_routes(workspace))
     builders = {path: partial(_build, workspace, target) for path, target in PAGES.items()}
     app.state.pages = mount_pages(app, builders, instance=workspace.started)
     return app
@@ -92,12 +103,14 @@ def _build(workspace: Workspace, target: str, route: Mapping[str, Any], cookies:
     """The page for a tab; a page that says so, when there is no such project."""
     person, dark = person_of(cookies), is_dark(cookies)
     slug = route.get("project")
+    module, _, name = target.partition(":")
+    page_class: type[Page] = getattr(import_module(module), name)
     try:
+        if slug is not None and issubclass(page_class, GradingPage):
+            return page_class(Session(workspace, None, person, dark, grading=workspace.grading(slug)))
         project = None if slug is None else workspace.project(slug)
     except NotFoundError as error:
         return MissingPage(Session(workspace, None, person, dark), str(error))
-    module, _, name = target.partition(":")
-    page_class: type[Page] = getattr(import_module(module), name)
     return page_class(Session(workspace, project, person, dark))
 
 

@@ -32,7 +32,15 @@ from plumbline_app.pages.page import Page
 from plumbline_app.session import Session
 from plumbline_app.theme import bokeh_theme
 
-SECTIONS = (("data", "Data"), ("label", "Label"), ("model", "Model"), ("export", "Export"))
+SECTIONS = (
+    ("data", "Data"),
+    ("label", "Label"),
+    ("review", "Review"),
+    ("map", "Map"),
+    ("health", "Health"),
+    ("model", "Model"),
+    ("export", "Export"),
+)
 THREADS = 4
 UNUSED_SESSION_MS = 15_000
 """A tab that loses its connection for longer is loaded again and gets a new session."""
@@ -76,9 +84,9 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
             dark=session.dark,
             person=session.person,
             slug=session.slug,
-            name="" if session.project is None else session.project.name,
+            name=session.name,
             section=page.section,
-            sections=SECTIONS,
+            sections=page.sections or SECTIONS,
             themes_live=page.themes_live,
         )
         doc.config.update(reconnect_session=False, notify_connection_status=False)

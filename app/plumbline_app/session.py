@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
+    from plumbline_backend.grading import GradingProject
     from plumbline_backend.project import Project
     from plumbline_backend.workspace import Workspace
 
@@ -20,17 +21,25 @@ MAX_PERSON_LENGTH = 60
 
 @dataclass(frozen=True)
 class Session:
-    """One open page. `project` is None on the list of projects."""
+    """One open page. `project` is set on pages of a labelling project, `grading` on those of a grading project."""
 
     workspace: Workspace
     project: Project | None
     person: str
     dark: bool
+    grading: GradingProject | None = None
 
     @property
     def slug(self) -> str:
         """The project's name in URLs; empty on the list of projects."""
-        return "" if self.project is None else self.project.slug
+        shown = self.project or self.grading
+        return "" if shown is None else shown.slug
+
+    @property
+    def name(self) -> str:
+        """The project's name as people wrote it; empty on the list of projects."""
+        shown = self.project or self.grading
+        return "" if shown is None else shown.name
 
 
 def person_of(cookies: Mapping[str, str]) -> str:

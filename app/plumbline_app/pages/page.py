@@ -22,7 +22,9 @@ class Page(Viewer):
     """
 
     section: ClassVar[str] = ""
-    """Its place in the navigation and in the URL: "data", "label", "model", "export", or "" for the projects."""
+    """Its place in the navigation and in the URL, or "" for the projects."""
+    sections: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """The navigation of its kind of project as (section, label); empty: that of labelling projects."""
     heading: ClassVar[str] = "Projects"
     themes_live: ClassVar[bool] = False
     """Whether the page follows a change of theme by itself; otherwise it is loaded again."""
@@ -44,9 +46,7 @@ class Page(Viewer):
     @property
     def title(self) -> str:
         """What the browser's tab says."""
-        if self.session.project is None:
-            return f"{self.heading} · Plumbline"
-        return f"{self.heading} · {self.session.project.name} · Plumbline"
+        return " · ".join(part for part in (self.heading, self.session.name, "Plumbline") if part)
 
     def __panel__(self) -> Viewable:
         raise NotImplementedError(f"{type(self).__name__} has no body")
