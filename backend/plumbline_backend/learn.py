@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from plumbline_backend.domain.asking import Ranking
 from plumbline_backend.domain.ports import Head
-from plumbline_backend.domain.selection import PoolScores, rank
-from plumbline_backend.domain.types import Interval, Positions
+from plumbline_backend.domain.selection import PoolScores
+from plumbline_backend.domain.types import Interval
 from plumbline_backend.evaluation import StreamEvaluation, evaluate_on_stream
 from plumbline_backend.heads.making import load_head, make_head
 from plumbline_backend.ingest import load_stream_order
@@ -24,7 +25,8 @@ from plumbline_backend.pace.round import FILE as PACE_FILE
 from plumbline_backend.pace.round import Round, paired_on_stream, run_round, save_round, training_rows
 from plumbline_backend.pool.matrix import FeatureMatrix
 from plumbline_backend.pool.pool import Pool
-from plumbline_backend.registry import HEADS, STRATEGIES
+from plumbline_backend.ranking import Calibrated, Model, rank_pool, save_ranking
+from plumbline_backend.registry import HEADS
 
 SCORE_ROWS = 65_536
 """Items scored at a time: 100 MB of float32 features at 384 columns."""
@@ -51,11 +53,11 @@ def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
         scores = _score(head, measured.calibrator.temperature_, pool.features, report)
     report(0.95, "ranking")
     with phases("rank"):
-        items, utility = _rank(spec, scores, pool.n_items)
+        ranking = _rank(spec, head, measured, scores, pool)
     with phases("pace"):
         paced = _pace(spec, head, measured, pool.features)
     metrics = {**_metrics(spec, head, measured, phases), "pace": paced.summary}
-    return {"folder": _write(spec, head, scores, items, utility, metrics, paced), "metrics": metrics}
+    return {"folder": _write(spec, head, scores, ranking, metrics, paced), "metrics": metrics}
 
 
 class Phases:
@@ -128,16 +130,11 @@ def _score(head: Head, temperature: float, features: FeatureMatrix, report: Repo
 
 
 def _rank(
-    spec: Mapping[str, Any], scores: PoolScores, n_items: int
-) -> tuple[Positions, np.ndarray[Any, Any]]:
-    """The best items to ask and their utility; the reserve and what is closed are left out."""
-    rng = np.random.default_rng([spec["seed"], spec["version"]])
-    candidates = np.ones(n_items, dtype=bool)
-    candidates[load_stream_order(Path(spec["pool"]))] = False
-    candidates[np.array(spec["closed_items"], dtype=np.int64)] = False
-    utility = STRATEGIES.get(spec["strategy"])().utility(scores, rng)
-    items = rank(utility, candidates, spec["ranking_length"], rng)
-    return items, utility[items]
+    spec: Mapping[str, Any], head: Head, measured: StreamEvaluation, scores: PoolScores, pool: Pool
+) -> Ranking:
+    """The best items to ask, their utility and why; the reserve and what is closed are left out."""
+    proba = Calibrated(head, measured.calibrator.proba)
+    return rank_pool(spec, pool, Model(scores, proba, lambda: _new_head(spec, pool.features)))
 
 
 def _pace(spec: Mapping[str, Any], head: Head, measured: StreamEvaluation, features: FeatureMatrix) -> Round:
@@ -189,8 +186,7 @@ def _write(
     spec: Mapping[str, Any],
     head: Head,
     scores: PoolScores,
-    items: Positions,
-    utility: np.ndarray[Any, Any],
+    ranking: Ranking,
     metrics: Mapping[str, Any],
     paced: Round,
 ) -> str:
@@ -202,7 +198,7 @@ def _write(
     for part in ("top1", "top2", "entropy"):
         np.save(half_done / f"{part}.npy", getattr(scores, part).astype(np.float32))
     np.save(half_done / "argmax.npy", scores.argmax.astype(np.int32))
-    np.savez(half_done / "ranking.npz", items=items, utility=utility.astype(np.float64))
+    save_ranking(half_done, ranking)
     save_round(half_done, paced)
     described = {"classes": spec["classes"], "metrics": metrics}
     (half_done / "model.json").write_text(json.dumps(described, indent=1), encoding="utf-8")

@@ -32,10 +32,12 @@ from plumbline_backend.domain.types import (
     QueryRow,
     Question,
 )
+from plumbline_backend.first_ranking import FirstRanking, class_texts
 from plumbline_backend.heads.making import DEFAULT
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.pace.pacing import Pacing, with_audits
+from plumbline_backend.ranking import load_ranking
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
 
@@ -61,10 +63,10 @@ class Loop:
         stream_order: Positions,
     ) -> None:
         self._store = store
-        self._jobs = jobs
+        self.jobs = jobs
         self._project = project
         self._question_id = question_id
-        self._folders = folders
+        self.folders = folders
         self._settings = settings
         self._stream_order = stream_order
         self.answers = Answers(store, question_id, stream_order, project.n_items)
@@ -72,6 +74,8 @@ class Loop:
         self._lock = threading.RLock()
         self._training: Job | None = None
         self._fit_asked = False
+        self._first = FirstRanking(self)
+        self.fit_soon()  # a new project gets its first ranking before anyone asks
 
     # The path, in order.
 
@@ -98,7 +102,7 @@ class Loop:
             if self._fit_asked:
                 return
             self._fit_asked = True
-        self._jobs.soon(self._fit_asked_for)
+        self.jobs.soon(self._fit_asked_for)
 
     def _fit_asked_for(self) -> None:
         with self._lock:
@@ -109,7 +113,10 @@ class Loop:
         """Start a fit unless one runs, nothing has changed since the last, or there is nothing to learn yet."""
         with self._lock:
             self.answers.refresh()
-            if self.training() is not None or self.waiting():
+            if self.training() is not None:
+                return None
+            if self.waiting():
+                self._first.start_if_due()
                 return None
             newest = self.newest_model()
             if (
@@ -137,10 +144,11 @@ class Loop:
         stream = self.answers.stream(question, active)
         newest = self.newest_model()
         spec = {
-            "models": str(self._folders.models),
-            "pool": str(self._folders.pool),
+            "models": str(self.folders.models),
+            "pool": str(self.folders.pool),
             "classes": list(classes),
             "active": list(active),
+            "class_texts": class_texts(question, classes),
             "train_items": training.items.tolist(),
             "train_targets": training.targets.tolist(),
             "stream_items": stream.items.tolist(),
@@ -152,14 +160,14 @@ class Loop:
             "head_settings": self.head_settings,
             "known": self.known_to_head(),
             "pace": self.pacing.for_fit(question, newest, classes),
-            "ranking_length": self._settings["ranking_length"],
+            "ranking_length": self.ranking_length,
             "calibrate_from": self._settings["calibrate_from"],
             "warm_start": None if newest is None else newest.folder,
             "version": 1 if newest is None else newest.version + 1,
         }
         seen = self.answers.newest_id
         summary = {"n_train": len(training.items), "n_classes": len(classes), "ledger_id": seen}
-        return self._jobs.start(
+        return self.jobs.start(
             "fit",
             self._project.id,
             Work("fit", spec),
@@ -184,17 +192,16 @@ class Loop:
                 ledger_id=seen,
                 metrics=result["metrics"],
             )
-            self._store.queries.create(
-                self._project.id,
-                self._question_id,
-                spec["strategy"],
-                model.id,
-                spec["seed"],
-                result["folder"],
-            )
+            self.keep_query(spec, model.id, result["folder"])
             self._training = None
         self.pacing.after_fit(model, self.question())
         self.fit_soon()
+
+    def keep_query(self, spec: Mapping[str, Any], model_id: int | None, folder: str) -> None:
+        """Register a ranking, by a model or by what is known before there is one; from here on it serves."""
+        self._store.queries.create(
+            self._project.id, self._question_id, spec["strategy"], model_id, spec["seed"], folder
+        )
 
     def _plan(self, t: int) -> Iterator[Ask]:
         """Candidates in order of preference from ask number `t` on; the store takes those that are free."""
@@ -218,7 +225,7 @@ class Loop:
 
     def _ranked(self) -> Iterator[Ask]:
         query = self.newest_query()
-        if query is not None:
+        if query is not None and self._first.serves(query):
             yield from self._of_query(query)
         yield from self._at_random()
 
@@ -228,11 +235,13 @@ class Loop:
             if query.model_id is None
             else f" by model version {self._store.models.get(query.model_id).version}"
         )
-        with np.load(self._folders.models / query.folder / "ranking.npz") as ranking:
-            items, utility = ranking["items"].tolist(), ranking["utility"].tolist()
-        for rank, (item, value) in enumerate(zip(items, utility, strict=True)):
+        items, utility, why = load_ranking(self.folders.models / query.folder)
+        because = f": {why}" if why else ""
+        for rank, (item, value) in enumerate(zip(items.tolist(), utility.tolist(), strict=True)):
             if not self.answers.closed(item):
-                yield Ask(item, query.id, "model", rank, value, f"{query.strategy}{model}: rank {rank + 1}")
+                yield Ask(
+                    item, query.id, "model", rank, value, f"{query.strategy}{model}, rank {rank + 1}{because}"
+                )
 
     def _at_random(self) -> Iterator[Ask]:
         """Items outside the reserve in an order that depends on the seed alone, so that it survives a restart."""
@@ -278,6 +287,11 @@ class Loop:
         return float(self._project_setting("stream_share"))
 
     @property
+    def ranking_length(self) -> int:
+        """Items kept from each ranking."""
+        return int(self._settings["ranking_length"])
+
+    @property
     def seed(self) -> int:
         """Seed of the project's reserve and of every ranking."""
         return int(self._project_setting("seed"))
@@ -298,7 +312,7 @@ class Loop:
         """The fit that is queued or running, if any."""
         with self._lock:
             if self._training is not None:
-                self._training = self._jobs.get(self._training.id)
+                self._training = self.jobs.get(self._training.id)
                 if self._training.state not in ("queued", "running"):
                     self._training = None
             return self._training

@@ -9,8 +9,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.domain.asking import Need, PoolView, Ranking
 from plumbline_backend.domain.selection import PoolScores
-from plumbline_backend.domain.types import Proba, Utility
+from plumbline_backend.domain.types import Proba
 
 Features = NDArray[np.floating[Any]]
 """(n_items, n_features), finite."""
@@ -21,16 +22,19 @@ Targets = NDArray[np.integer[Any]]
 
 
 class Strategy(Protocol):
-    """Says how much each item would teach the model."""
+    """Says which items would teach the model most."""
 
     name: str
-    needs: frozenset[str]
-    """What must be known of the items: "proba", or nothing (works before the first model)."""
+    needs: frozenset[Need]
+    """What must be known of the pool (see `NEEDS`); nothing: works before the first answer."""
     explanation: str
     """One sentence for the person who chooses it."""
 
-    def utility(self, scores: PoolScores, rng: np.random.Generator) -> Utility:
-        """(n_items,), higher is asked sooner; NaN where the scores are NaN. Does not change `scores`."""
+    def pick(self, view: PoolView, n: int, rng: np.random.Generator) -> Ranking:
+        """At most `n` different candidates, best first, in bounded memory. Changes nothing in `view`.
+
+        Items without scores or with NaN never come before others; `rng` alone decides what is random.
+        """
         ...
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Positions, Utility
 
+NEAR = 0.1
+"""Two items nearer than this share of the distance between two typical ones are near-duplicates."""
 _BLOCK = 16_384
 """Rows looked at together, so that temporaries stay in the cache. Measured on two cores for 1,000,000 float32
 utilities, n = 10 and n = 2,000: 1.4 and 3.1 ms with 16,384 rows, 22 and 43 ms with the whole pool at once."""
@@ -128,3 +130,24 @@ def _best(values: NDArray[np.float64], keys: NDArray[np.float64], n: int) -> NDA
     if len(tied) > wanted:
         tied = tied[np.argpartition(keys[tied], wanted - 1)[:wanted]]
     return np.concatenate([above, tied])
+
+
+def spread(features: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Rows in their order, but near-duplicates of earlier ones behind all others.
+
+    features: (n, d). Near: a distance of at most `NEAR` times the root mean square distance of two rows; equal rows
+    are near even where all are equal. O(n^2) memory: meant for a ranking's head.
+    """
+    n = len(features)
+    if n < 2:
+        return np.arange(n)
+    x = features - features.mean(axis=0)
+    square = np.einsum("ij,ij->i", x, x)
+    limit = NEAR**2 * 2 * float(square.mean())
+    distance = square[:, None] + square[None, :] - 2 * (x @ x.T)
+    near = distance <= limit + 1e-6 * float(square.max())
+    late = np.zeros(n, dtype=bool)
+    for row in range(n):
+        if not late[row]:
+            late[row + 1 :] |= near[row, row + 1 :]
+    return np.concatenate([np.flatnonzero(~late), np.flatnonzero(late)])

@@ -11,6 +11,7 @@ TASKS = {
     "import_outputs": "plumbline_backend.grading_import:import_outputs",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
+    "first_ranking": "plumbline_backend.first_ranking:rank_first",
     "novel": "plumbline_backend.novelty.task:suggest_classes",
     "reference": "plumbline_backend.reference:measure_reference",
 }

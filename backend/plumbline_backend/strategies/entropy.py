@@ -6,14 +6,15 @@ import numpy as np
 
 from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.domain.types import Utility
+from plumbline_backend.strategies.base import ScoreStrategy
 
 
-class Entropy:
+class Entropy(ScoreStrategy):
     """The entropy of the class probabilities. Source: Shannon 1948; Settles and Craven 2008."""
 
     name = "entropy"
-    needs = frozenset({"proba"})
     explanation = "Asks the items whose probability is spread over the most classes."
+    why = "its probability is spread over many classes"
 
     def utility(self, scores: PoolScores, rng: np.random.Generator) -> Utility:  # noqa: ARG002
         """(n_items,) in nats, from 0 to log(n_classes)."""

@@ -6,14 +6,15 @@ import numpy as np
 
 from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.domain.types import Utility
+from plumbline_backend.strategies.base import ScoreStrategy
 
 
-class Margin:
+class Margin(ScoreStrategy):
     """One minus the gap between the two likeliest classes. Source: Scheffer et al. 2001."""
 
     name = "margin"
-    needs = frozenset({"proba"})
     explanation = "Asks the items where the two likeliest classes are closest; the best default on most data."
+    why = "its two likeliest classes are close"
 
     def utility(self, scores: PoolScores, rng: np.random.Generator) -> Utility:  # noqa: ARG002
         """(n_items,) in [0, 1]."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from plumbline_backend.domain.selection import PoolScores
-from plumbline_backend.domain.types import Utility
+from plumbline_backend.domain.asking import Need, PoolView, Ranking
+from plumbline_backend.domain.selection import rank
 
 
 class Random:
-    """Every item is as likely as every other; also what is asked before there is a model."""
+    """Every candidate is as likely as every other; also what is asked before there is a model."""
 
     name = "random"
-    needs: frozenset[str] = frozenset()
+    needs: frozenset[Need] = frozenset()
     explanation = "Asks items at random, whatever the model thinks: the baseline every strategy must beat."
 
-    def utility(self, scores: PoolScores, rng: np.random.Generator) -> Utility:
-        """(n_items,) uniform in [0, 1)."""
-        return rng.random(len(scores), dtype=np.float32)
+    def pick(self, view: PoolView, n: int, rng: np.random.Generator) -> Ranking:
+        """Candidates in random order; the utility is the number that was drawn, in [0, 1)."""
+        drawn = rng.random(view.n_items, dtype=np.float32)
+        items = rank(drawn, view.candidates, n, rng)
+        return Ranking(items, drawn[items].astype(np.float64), "drawn at random")

@@ -1,0 +1,189 @@
+"""Strategies of the user's own: one Python file each in the workspace's `plugins` folder.
+
+A plug-in runs in a process of its own with a time limit, so that one that hangs or ends the process harms nothing.
+It is the user's code and runs with the user's rights: the limit guards against mistakes, not against malice.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from plumbline_backend.domain.asking import NEEDS, ArrayRows, FeatureRows, Need, PoolView, Ranking
+from plumbline_backend.domain.errors import InputError, did_you_mean
+from plumbline_backend.domain.ports import Strategy
+from plumbline_backend.pool.matrix import FeatureMatrix
+from plumbline_backend.registry import STRATEGIES
+
+TIME_LIMIT_S = 60.0
+"""A plug-in that has not answered by then is stopped; the slowest of ours takes a few seconds at a million items."""
+MAX_EXPLANATION = 200
+
+
+class PluginStrategy:
+    """A plug-in as a strategy: the same contract, kept at a distance."""
+
+    def __init__(self, path: Path, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self.path = path
+        self.time_limit_s = time_limit_s
+        described = _run(path, "describe", {}, time_limit_s)
+        self.name = str(described["name"])
+        self.explanation = str(described["explanation"])
+        self.needs: frozenset[Need] = frozenset(described["needs"])
+
+    def pick(self, view: PoolView, n: int, rng: np.random.Generator) -> Ranking:
+        """What the file's `pick` answers. Raises InputError when it raises, hangs or ends its process."""
+        request = {"view": _portable(view, self.needs), "n": n, "seed": int(rng.integers(2**31))}
+        answer = _run(self.path, "pick", request, self.time_limit_s)
+        return Ranking(answer["items"], answer["utility"], str(answer["why"]))
+
+
+def plugin_names(folder: Path) -> tuple[str, ...]:
+    """The names of the plug-ins in a folder: their files' names, sorted; none when the folder is not there."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.name.startswith(("_", "."))))
+
+
+def find_strategy(name: str, folder: Path | None) -> Strategy:
+    """The strategy of this name, ours or a plug-in. Raises InputError with the nearest valid name."""
+    if name in STRATEGIES.names():
+        found: Strategy = STRATEGIES.get(name)()
+        return found
+    own = () if folder is None else plugin_names(folder)
+    if folder is None or name not in own:
+        raise InputError(
+            f"strategy {name!r} does not exist; {did_you_mean(name, [*STRATEGIES.names(), *own])}"
+        )
+    return PluginStrategy(folder / f"{name}.py")
+
+
+def load_class(path: Path) -> type[Any]:
+    """The one strategy class that a file defines. Runs the file: call it in the plug-in's own process only."""
+    spec = importlib.util.spec_from_file_location(f"plumbline_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: not a Python file; expected one that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and value.__module__ == module.__name__
+        and callable(getattr(value, "pick", None))
+    ]
+    if len(found) != 1:
+        names = ", ".join(each.__name__ for each in found) or "none"
+        raise InputError(
+            f"{path.name} defines {len(found)} classes with a method `pick` ({names}); expected one"
+        )
+    return found[0]
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Name, explanation and needs of the file's class. Raises InputError listing everything that is wrong."""
+    strategy = load_class(path)
+    wrong = []
+    name, needs = getattr(strategy, "name", None), getattr(strategy, "needs", None)
+    explanation = getattr(strategy, "explanation", None)
+    if name != path.stem:
+        wrong.append(f"name: found {name!r}; expected {path.stem!r}, the file's name")
+    if name in STRATEGIES.names():
+        wrong.append(f"name: {name!r} is one of Plumbline's own; expected another file name")
+    if not isinstance(explanation, str) or not 1 <= len(explanation) <= MAX_EXPLANATION:
+        wrong.append(
+            f"explanation: found {explanation!r}; expected a sentence of at most {MAX_EXPLANATION} characters"
+        )
+    if not isinstance(needs, (set, frozenset)) or not set(needs) <= set(NEEDS):
+        wrong.append(f"needs: found {needs!r}; expected a frozenset of any of {', '.join(NEEDS)}")
+    if wrong:
+        raise InputError(f"{path.name}: " + "; ".join(wrong))
+    return {"name": name, "explanation": explanation, "needs": sorted(needs or ())}
+
+
+def _portable(view: PoolView, needs: frozenset[Need]) -> dict[str, Any]:
+    """What the view holds of the plug-in's needs, as values that can travel to its process."""
+    out: dict[str, Any] = {"candidates": view.candidates}
+    if "proba" in needs:
+        out["scores"], out["proba"] = view.scores, view.proba
+    if view.features is not None and needs & {"features", "proba", "committee"}:
+        out["features"] = _place_of(view.features)
+    if "labels" in needs:
+        out["labelled"] = view.labelled
+    if "committee" in needs:
+        out["committee"] = list(view.the_committee())
+    if "descriptions" in needs:
+        out["descriptions"] = view.descriptions
+    return out
+
+
+def _place_of(features: FeatureRows) -> tuple[str, Any]:
+    """Features as they travel: a pool's by their folder, so that a million rows are mapped and not copied."""
+    if isinstance(features, FeatureMatrix):
+        return "folder", str(features.folder)
+    return "array", features.gather(np.arange(features.shape[0]))
+
+
+def rows_of(place: tuple[str, Any]) -> FeatureRows:
+    """The features again, in the plug-in's process."""
+    kind, value = place
+    return FeatureMatrix(Path(value)) if kind == "folder" else ArrayRows(value)
+
+
+def _run(path: Path, what: str, request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
+    """Have the plug-in's process do one thing. Raises InputError with the reason when it does not."""
+    if not path.is_file():
+        raise InputError(f"plug-in {path} does not exist; expected a Python file")
+    with TemporaryDirectory(prefix="plumbline-plugin-") as name:
+        asked, answered = Path(name) / "request.pickle", Path(name) / "answer.npz"
+        asked.write_bytes(pickle.dumps(request))
+        command = [
+            sys.executable,
+            "-m",
+            "plumbline_backend.plugin_host",
+            what,
+            str(path),
+            str(asked),
+            str(answered),
+        ]
+        host = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            _, stderr = host.communicate(timeout=time_limit_s)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(host.pid, signal.SIGKILL)
+            host.communicate()
+            raise InputError(
+                f"plug-in {path.name} did not answer within {time_limit_s:g} s and was stopped"
+            ) from error
+        if not answered.is_file():
+            last = stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [
+                f"exit status {host.returncode}"
+            ]
+            raise InputError(f"plug-in {path.name} ended without an answer: {last[0]}")
+        with np.load(answered, allow_pickle=False) as archive:
+            answer: dict[str, Any] = {key: archive[key] for key in archive.files}
+    if "error" in answer:
+        raise InputError(str(answer["error"]))
+    if what == "describe":
+        return {
+            "name": str(answer["name"]),
+            "explanation": str(answer["explanation"]),
+            "needs": answer["needs"].tolist(),
+        }
+    return answer
