@@ -6,14 +6,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from plumbline_backend.store.audit import Audit
+from plumbline_backend.store.comments import Comments
 from plumbline_backend.store.database import Database
 from plumbline_backend.store.draws import Draws
 from plumbline_backend.store.jobs import Jobs
 from plumbline_backend.store.judges import Judges
 from plumbline_backend.store.leases import Leases
 from plumbline_backend.store.ledger import Ledger
+from plumbline_backend.store.memberships import Memberships
 from plumbline_backend.store.migrate import migrate
 from plumbline_backend.store.models import Models
+from plumbline_backend.store.people import People
 from plumbline_backend.store.projects import Projects
 from plumbline_backend.store.queries import Queries
 from plumbline_backend.store.questions import Questions
@@ -37,6 +41,10 @@ class Store:
         self.jobs = Jobs(database)
         self.tokens = Tokens(database)
         self.webhooks = Webhooks(database)
+        self.people = People(database)
+        self.memberships = Memberships(database)
+        self.comments = Comments(database)
+        self.audit = Audit(database)
 
     def close(self) -> None:
         """Finishes what was asked and closes the database."""

@@ -28,6 +28,7 @@ from plumbline_backend.store.tables import (
     questions,
 )
 from plumbline_backend.store.tables_api import webhooks
+from plumbline_backend.store.tables_people import comments, invitations, memberships
 
 MAX_NAME = 200
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
@@ -125,7 +126,7 @@ def _delete(connection: Connection, project_id: int) -> None:
     of_project = select(questions.c.id).where(questions.c.project_id == project_id).scalar_subquery()
     for table in (leases, current_judgements, judgements):
         connection.execute(delete(table).where(table.c.question_id.in_(of_project)))
-    for table in (webhooks, draws, partitions, queries, models):
+    for table in (comments, invitations, memberships, webhooks, draws, partitions, queries, models):
         connection.execute(delete(table).where(table.c.project_id == project_id))
     connection.execute(delete(question_versions).where(question_versions.c.question_id.in_(of_project)))
     for table in (questions, judges, jobs):
