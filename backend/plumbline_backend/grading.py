@@ -30,7 +30,15 @@ from plumbline_backend.domain.grades import (
 from plumbline_backend.domain.types import Job, Judge, ProjectRow, State
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges.bench import JudgeBench
-from plumbline_backend.judges.report import AlignmentReport, alignment_report, choice_of, reference_grades
+from plumbline_backend.judges.choose import SetChoice, choose_set
+from plumbline_backend.judges.report import (
+    TARGET_WIDTH,
+    AlignmentReport,
+    alignment_report,
+    candidates_of,
+    choice_of,
+    reference_grades,
+)
 from plumbline_backend.judges.verdicts import VerdictTable
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.settings import Settings
@@ -279,9 +287,16 @@ class GradingProject:
             chosen += [judge for judge in judges if judge.id == judge_id]
         return chosen
 
-    def alignment_report(self) -> AlignmentReport:
+    def alignment_report(self, target_width: float = TARGET_WIDTH) -> AlignmentReport:
         """Every judge and the chosen set, measured on the grades, with intervals under the sampling design."""
-        return alignment_report(self)
+        return alignment_report(self, target_width)
+
+    def choose_set(self, min_coverage: float = 0.8, max_ffr: float = 0.2) -> SetChoice:
+        """The fewest judges that fail enough bad and few enough good graded outputs, or why there is no such set."""
+        table = self.verdict_table()
+        return choose_set(
+            candidates_of(list(table.judges), table), self.truth(designed=True), min_coverage, max_ffr
+        )
 
     def _draws(self) -> dict[int, Draw]:
         return {draw.query_id: draw for draw in self.design.draws()}

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from plumbline_backend.domain.alignment import BAD, GOOD, UNGRADED, Alignment, measure
+from plumbline_backend.domain.alignment import (
+    BAD,
+    GOOD,
+    UNGRADED,
+    Alignment,
+    cells_of,
+    draw_tables,
+    grades_needed,
+    measure,
+    summarise,
+)
 from plumbline_backend.domain.grades import Criterion, GradingJudge
+from plumbline_backend.domain.optimism import Choose, cross_validated
 from plumbline_backend.judges.choose import Candidate, best_of
 from plumbline_backend.judges.graders import GraderAgreement, agreement_of
 from plumbline_backend.judges.verdicts import ERROR, FAILED, NOT_RUN, PASSED, VerdictTable
@@ -17,7 +28,17 @@ from plumbline_backend.judges.verdicts import ERROR, FAILED, NOT_RUN, PASSED, Ve
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
 
+TARGET_WIDTH = 0.2
+"""Width of the alignment's interval that one usually wants to reach: about plus or minus 0.1."""
 Against = Literal["criterion", "overall"]
+Method = Literal["no choice", "cross-validated", "too few grades", "no judges"]
+METHODS: dict[Method, str] = {
+    "no choice": "measured on the grades: no judge was chosen by them",
+    "cross-validated": "cross-validated: the choice was made again without some of the grades and looked at on those",
+    "too few grades": "measured on the same grades that chose the judges, so too good: grade more outputs",
+    "no judges": "there is no judge yet",
+}
+"""How the figures of the chosen set came about, in words for the page."""
 ChosenBy = Literal["person", "best", "only", "none"]
 
 
@@ -56,11 +77,24 @@ class CriterionReport:
 
 @dataclass(frozen=True)
 class SetReport:
-    """The chosen judges together: an output fails when any of them fails it. `naive` uses the grades that chose."""
+    """The chosen judges together: an output fails when any of them fails it.
+
+    apparent: measured on the grades that also chose the judges, so too good where several were to choose from.
+    corrected: the same without that optimism, None while it cannot be told. method: says which of them to show and
+    how it came about. more_grades: until the interval of the alignment is as narrow as asked, None: never.
+    """
 
     judges: tuple[int, ...]
-    alignment: Alignment
+    apparent: Alignment
+    corrected: Alignment | None
+    method: Method
     n_undecided: int
+    more_grades: int | None
+
+    @property
+    def alignment(self) -> Alignment:
+        """The figures to show."""
+        return self.apparent if self.corrected is None else self.corrected
 
 
 @dataclass(frozen=True)
@@ -78,12 +112,14 @@ class AlignmentReport:
     criteria: tuple[CriterionReport, ...]
 
 
-def alignment_report(project: GradingProject) -> AlignmentReport:
-    """Measure every judge in use, and the chosen ones together."""
+def alignment_report(project: GradingProject, target_width: float = TARGET_WIDTH) -> AlignmentReport:
+    """Measure every judge in use, and the chosen ones together.
+
+    target_width: of the alignment's interval, for the number of grades still needed.
+    """
     table = project.verdict_table()
     strata = project.design.strata()
     reports = [criterion_report(project, c, table, strata) for c in [project.overall(), *project.criteria()]]
-    chosen = [report.chosen for report in reports if report.chosen is not None]
     truth, by_design = project.truth(), project.truth(designed=True)
     return AlignmentReport(
         n_outputs=project.n_outputs,
@@ -92,7 +128,7 @@ def alignment_report(project: GradingProject) -> AlignmentReport:
         n_bad=int((by_design == BAD).sum()),
         n_by_hand=int(((truth != UNGRADED) & (by_design == UNGRADED)).sum()),
         from_file=len(project.kept.read().get("graded_at_import", [])),
-        chosen=set_report(table.only(chosen), by_design, strata, project.seed),
+        chosen=set_report(project, reports, table, by_design, strata, target_width),
         overall=reports[0],
         criteria=tuple(reports[1:]),
     )
@@ -166,15 +202,60 @@ def measured(
 
 
 def set_report(
-    table: VerdictTable, truth: NDArray[np.int8], strata: NDArray[np.int64], seed: int
+    project: GradingProject,
+    reports: list[CriterionReport],
+    table: VerdictTable,
+    truth: NDArray[np.int8],
+    strata: NDArray[np.int64],
+    target_width: float,
 ) -> SetReport:
-    """The judges of the table together."""
-    codes = table.as_set()
+    """The chosen judges together, with and without the optimism of their choice."""
+    ids = [report.chosen for report in reports if report.chosen is not None]
+    codes = table.only(ids).as_set()
+    known, rng = decided(codes), np.random.default_rng(project.seed)
+    cells = cells_of(codes[known] == FAILED, truth[known], strata[known])
+    corrected = None
+    if any(report.chosen_by == "best" for report in reports):
+        choose = _chooser(project, reports, table)
+        corrected = cross_validated(
+            choose, codes == FAILED, np.where(known, truth, UNGRADED), strata, rng, known
+        )
     return SetReport(
-        judges=tuple(judge.id for judge in table.judges),
-        alignment=measured(codes, truth, strata, seed),
-        n_undecided=int((~decided(codes)).sum()),
+        judges=tuple(ids),
+        apparent=summarise(cells, draw_tables(cells, rng)),
+        corrected=corrected,
+        method=_method(reports, corrected),
+        n_undecided=int((~known).sum()),
+        more_grades=grades_needed(cells, "alignment", target_width, rng) if ids else None,
     )
+
+
+def _method(reports: list[CriterionReport], corrected: Alignment | None) -> Method:
+    if all(report.chosen is None for report in reports):
+        return "no judges"
+    if corrected is not None:
+        return "cross-validated"
+    open_choice = any(len(r.judges) > 1 and r.chosen_by != "person" for r in reports)
+    return "too few grades" if open_choice else "no choice"
+
+
+def _chooser(project: GradingProject, reports: list[CriterionReport], table: VerdictTable) -> Choose:
+    """The whole choice again, from the grades of the outputs that a fold leaves: every criterion chooses its judge."""
+    truths = {r.criterion.id: reference_grades(project, r.criterion)[0] for r in reports}
+
+    def choose(grades: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        ids = []
+        for report in reports:
+            judges = [each.judge for each in report.judges]
+            seen = np.where(grades == UNGRADED, UNGRADED, truths[report.criterion.id]).astype(np.int8)
+            chosen, by = choice_of(report.criterion, judges, table, seen)
+            if by == "none" and judges:
+                return None
+            ids += [chosen] if chosen is not None else []
+        codes = table.only(ids).as_set()
+        return codes == FAILED, decided(codes)
+
+    return choose
 
 
 def _judge_report(
