@@ -112,6 +112,14 @@ TABLE: tuple[Setting, ...] = (
     Setting("llm_max_tokens", 1024, "tokens", "Longest answer that is asked for", 64, 100_000),
     Setting("llm_budget_usd", 5.0, "USD", "Most that one run may cost, where prices are known", 0.0, 1e6),
     Setting("llm_budget_tokens", 5_000_000, "tokens", "Most tokens that one run may use", 0, 10**12),
+    Setting(
+        "webhook_hosts",
+        "",
+        "names",
+        "Hosts that webhooks may tell: host or host:port, with commas; empty: none",
+    ),
+    Setting("webhook_key_env", "", "name", "Environment variable with the key that webhooks are signed with"),
+    Setting("log_format", "text", "name", "How the server logs: text, or json (one object a line)"),
     Setting("upload_limit_mib", 4096, "MiB", "Largest file that can be uploaded", 1, 1_048_576),
     Setting(
         "worker_threads", 0, "threads", "Threads of the training process; 0: one less than the cores", 0, 1024

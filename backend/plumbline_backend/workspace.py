@@ -28,6 +28,7 @@ from plumbline_backend.pool.pool import Pool
 from plumbline_backend.project import Project
 from plumbline_backend.settings import load_settings
 from plumbline_backend.store import open_store
+from plumbline_backend.webhooks import Webhooks
 
 LabelUse = Literal["reference", "training", "ignore"]
 LABEL_USES: tuple[LabelUse, ...] = ("reference", "training", "ignore")
@@ -70,12 +71,14 @@ class Workspace:
         self.store = open_store(url)
         threads = self.settings["worker_threads"] or max(1, (os.cpu_count() or 2) - 1)
         self.jobs = Jobs(self.store, executor or SubprocessExecutor(threads), self.settings["job_lease_s"])
+        self.webhooks = Webhooks(self.store, self.settings["webhook_hosts"], self.settings["webhook_key_env"])
         self.started = uuid.uuid4().hex
         self._projects: dict[str, Project] = {}
         self._gradings: dict[str, GradingProject] = {}
 
     def close(self) -> None:
         """Stop jobs, close the database, let others open the folder."""
+        self.webhooks.close()
         self.jobs.close()
         self.store.close()
         self._lock_file.close()
