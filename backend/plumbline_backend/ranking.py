@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,9 @@ def view_of(spec: Mapping[str, Any], pool: Pool, model: Model | None, rng: np.ra
         candidates,
         features=pool.features if pool.has_features else None,
         labelled=labelled,
-        descriptions=_descriptions(spec, pool) if "descriptions" in needs_of(spec) else None,
+        descriptions=describe_classes(pool, spec["class_texts"])
+        if "descriptions" in needs_of(spec)
+        else None,
     )
     if model is None or labelled is None:
         return view
@@ -116,9 +118,8 @@ def _labelled(spec: Mapping[str, Any]) -> Labelled | None:
     return Labelled(items, np.array(spec["train_targets"], dtype=np.int64), len(spec["classes"]))
 
 
-def _descriptions(spec: Mapping[str, Any], pool: Pool) -> Descriptions | None:
-    """The classes' texts through the transform of the pool's first text column; None where there is no text."""
-    texts = spec["class_texts"]
+def describe_classes(pool: Pool, texts: Sequence[tuple[str, str]]) -> Descriptions | None:
+    """Classes, as (name, description), through the transform of the first text column; None where there is none."""
     parts = [p for p in load_features(pool).parts if p.part.transform in ("text", "embedding")]
     if not parts or not texts:
         return None
