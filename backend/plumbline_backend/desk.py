@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from plumbline_backend.batches import Batches
 from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.map.pool_map import PoolMap
 from plumbline_backend.pace.review import Review
 from plumbline_backend.store import Store
 
@@ -19,3 +20,4 @@ class Desk:
     def __init__(self, project: Project, store: Store, jobs: Jobs) -> None:
         self.batches = Batches(project, store)
         self.review = Review(project, jobs)
+        self.map = PoolMap(project, store, jobs)
