@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from plumbline_app.grade_api import grade_routes
 from plumbline_app.guard import LOOPBACK, Guard
 from plumbline_app.label_api import label_routes
+from plumbline_app.map_api import map_routes
 from plumbline_app.mount import mount_pages
 from plumbline_app.pages.grading_page import GradingPage
 from plumbline_app.pages.missing import MissingPage
@@ -37,9 +38,12 @@ PAGES = {
     "/p/{project}/data": "plumbline_app.pages.data:DataPage",
     "/p/{project}/label": "plumbline_app.pages.label:LabelPage",
     "/p/{project}/review": "plumbline_app.pages.review:ReviewPage",
+    "/p/{project}/map": "plumbline_app.pages.map:MapPage",
     "/p/{project}/model": "plumbline_app.pages.model:ModelPage",
     "/p/{project}/export": "plumbline_app.pages.export:ExportPage",
     "/p/{project}/grade": "plumbline_app.pages.grade:GradePage",
+    "/p/{project}/judges": "plumbline_app.pages.judges:JudgesPage",
+    "/p/{project}/alignment": "plumbline_app.pages.alignment:AlignmentPage",
 }
 """Each page by its path, as "module:Class", loaded when it is first opened."""
 
@@ -93,6 +97,7 @@ def create_app(workspace: Workspace, hosts: Iterable[str] | None = LOOPBACK) -> 
     app.include_router(create_router(workspace))
     app.include_router(create_api(workspace, access))
     app.include_router(label_routes(workspace))
+    app.include_router(map_routes(workspace))
     app.include_router(grade_routes(workspace))
     builders = {path: partial(_build, workspace, target) for path, target in PAGES.items()}
     app.state.pages = mount_pages(app, builders, instance=workspace.started)

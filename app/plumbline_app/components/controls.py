@@ -40,6 +40,12 @@ def text_field(label: str, value: str = "", **more: Any) -> pmui.TextInput:
     return pmui.TextInput(label=label, value=value, **_field(more))
 
 
+def text_area(label: str, value: str = "", rows: int = 3, **more: Any) -> pmui.TextAreaInput:
+    """Several lines of text; its value counts when the field is left."""
+    given = {"sizing_mode": "stretch_width", "auto_grow": True, "max_rows": 14, **more}
+    return pmui.TextAreaInput(label=label, value=value, rows=rows, **_field(given))
+
+
 def radio(label: str, options: Mapping[str, Any], value: Any, **more: Any) -> pmui.RadioBoxGroup:
     """One of a few, all in sight. options: words to values."""
     return pmui.RadioBoxGroup(label=label, options=dict(options), value=value, **_common(more))

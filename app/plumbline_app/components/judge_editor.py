@@ -1,0 +1,206 @@
+"""One judge: what it is made of, what it says, and running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from panel.viewable import Viewable, Viewer
+
+from plumbline_app.components.code_field import code_field
+from plumbline_app.components.controls import button, checkbox, text_field
+from plumbline_app.components.grid import Grid, grid_column
+from plumbline_app.components.judge_run import estimate_in_words, verdicts_in_words
+from plumbline_app.components.layout import card, fill, line, place
+from plumbline_app.components.llm_form import LlmForm
+from plumbline_app.components.words import notice, sentence
+from plumbline_backend.domain.errors import PlumblineError
+from plumbline_backend.domain.grades import Criterion, GradingJudge
+from plumbline_backend.registry import GRADING_JUDGES
+
+if TYPE_CHECKING:
+    from plumbline_backend.grading import GradingProject
+
+KIND_WORDS = {
+    "assertion": "Python assertion",
+    "llm": "LLM grader",
+    "head": "Trained head",
+    "imported": "Imported verdicts",
+}
+FIRST_CODE = '''def check(output, context):
+    """True for a pass. context["prompt"] and context["variables"] hold what was asked."""
+    return len(output.split()) <= 120
+'''
+SHOWN_VERDICTS = 200
+
+
+class JudgeEditor(Viewer):
+    """Edits a judge, or makes one of `kind` when there is none yet.
+
+    on_save(id) follows a change; on_run(id, again) starts a run; draft() asks a model for code.
+    """
+
+    def __init__(
+        self,
+        project: GradingProject,
+        criterion: Criterion,
+        judge: GradingJudge | None,
+        kind: str,
+        dark: bool,
+        on_save: Callable[[int], None],
+        on_run: Callable[[int, bool], None],
+        draft: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._project = project
+        self._criterion = criterion
+        self._judge = judge
+        self._kind = kind
+        self._dark = dark
+        self._on_save = on_save
+        self._on_run = on_run
+        self._draft = draft
+        self._said = place()
+        self._verdicts = place()
+
+    def __panel__(self) -> Viewable:
+        judge = self._judge
+        spec: Mapping[str, Any] = {} if judge is None else judge.spec
+        self._name = text_field(
+            "Name", "" if judge is None else judge.name, sizing_mode="stretch_width", max_length=200
+        )
+        self._name.visible = judge is None
+        below = "" if self._kind == "imported" else GRADING_JUDGES.get(self._kind).explanation
+        title = f"New {KIND_WORDS[self._kind]}" if judge is None else f"{judge.name}, version {judge.version}"
+        return card(
+            title,
+            below,
+            self._said,
+            self._name,
+            *self._fields(spec),
+            self._buttons(),
+            *self._running(),
+            self._verdicts,
+        )
+
+    def put_code(self, code: str, explanation: str) -> None:
+        """Put drafted code into the editor; it is saved and run only when the person says so."""
+        self._code.value = code
+        fill(
+            self._said,
+            notice("Drafted by the model", f"{explanation}\nRead it before you save it.", tone="warn"),
+        )
+
+    def _fields(self, spec: Mapping[str, Any]) -> list[Any]:
+        if self._kind == "assertion":
+            self._code = code_field(spec.get("code", FIRST_CODE), self._dark)
+            return [self._code, line(button("Draft it with a model", self._draft))]
+        if self._kind == "llm":
+            self._form = LlmForm(self._project, self._criterion, spec)
+            return [self._form]
+        return []
+
+    def _buttons(self) -> Viewable:
+        parts = []
+        if self._kind != "imported":
+            parts.append(
+                button("Save" if self._judge else "Add the judge", self._save, strong=self._judge is None)
+            )
+        if self._judge is not None:
+            judge_id = self._judge.id
+            selected = self._criterion.selected == judge_id
+            if not selected:
+                parts.append(button("Use it for this criterion", lambda: self._select(judge_id)))
+            else:
+                parts.append(button("Let the best be chosen", lambda: self._select(None)))
+            parts.append(button("Retire", self._retire))
+        return line(*parts)
+
+    def _running(self) -> list[Any]:
+        judge = self._judge
+        if judge is None:
+            return []
+        show = button("Show what it said", self._show_verdicts)
+        if judge.kind == "imported":
+            return [sentence(verdicts_in_words(self._project, judge)), line(show)]
+        self._again = checkbox("All outputs again", False)
+        self._again.param.watch(lambda _: self._tell_estimate(), "value")
+        self._estimate = sentence("")
+        self._tell_estimate()
+        run = button("Run it", lambda: self._on_run(judge.id, bool(self._again.value)), strong=True)
+        return [
+            sentence(verdicts_in_words(self._project, judge)),
+            line(run, self._again, show),
+            self._estimate,
+        ]
+
+    def _tell_estimate(self) -> None:
+        if self._judge is None:
+            return
+        try:
+            told = estimate_in_words(self._project, self._judge, bool(self._again.value))
+        except PlumblineError as error:
+            told = str(error)
+        self._estimate.object = sentence(told).object
+
+    def _save(self) -> None:
+        def save() -> int:
+            spec = self._spec()
+            if self._judge is not None:
+                return self._project.edit_judge(self._judge.id, spec).id
+            name = self._name.value.strip() or f"{self._criterion.name}: {KIND_WORDS[self._kind]}"
+            return self._project.add_judge(self._criterion.id, self._kind, name, spec).id
+
+        self._change(save)
+
+    def _spec(self) -> dict[str, Any]:
+        if self._kind == "assertion":
+            return {"code": self._code.value}
+        return self._form.spec() if self._kind == "llm" else {}
+
+    def _select(self, judge_id: int | None) -> None:
+        shown = 0 if self._judge is None else self._judge.id
+
+        def select() -> int:
+            self._project.select_judge(self._criterion.id, judge_id)
+            return shown
+
+        self._change(select)
+
+    def _retire(self) -> None:
+        def retire() -> int:
+            if self._judge is not None:
+                self._project.bench.retire(self._judge.id)
+            return 0
+
+        self._change(retire)
+
+    def _change(self, change: Callable[[], int]) -> None:
+        try:
+            changed = change()
+        except PlumblineError as error:
+            fill(self._said, notice("Not saved", str(error), tone="bad"))
+            return
+        self._on_save(changed)
+
+    def _show_verdicts(self) -> None:
+        if self._judge is None:
+            return
+        order = {"error": 0, "fail": 1, "abstain": 2, "pass": 3}
+        found = sorted(self._project.verdicts(self._judge.id), key=lambda v: (order[v.state], v.output))
+        shown = found[:SHOWN_VERDICTS]
+        outputs = self._project.outputs([verdict.output for verdict in shown])
+        columns = [
+            grid_column("Verdict", "name"),
+            grid_column("P(pass)", "number"),
+            grid_column("Why"),
+            grid_column("Output"),
+        ]
+        rows = [
+            [v.state, None if v.p_pass is None else f"{v.p_pass:.2f}", v.note or None, output.response[:300]]
+            for v, output in zip(shown, outputs, strict=True)
+        ]
+        grid = Grid(caption=f"Verdicts of {self._judge.name}", rows_height=420, empty="It was not run yet.")
+        grid.show(columns, rows)
+        more = f" The first {SHOWN_VERDICTS} are shown." if len(found) > SHOWN_VERDICTS else ""
+        fill(self._verdicts, sentence(f"Errors first, then what fails.{more}"), grid)

@@ -1,0 +1,94 @@
+"""Running a judge: what it will cost, how far it is, and what it said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.grades import GradingJudge
+from plumbline_backend.domain.types import Job
+from plumbline_backend.judges import llm_judge
+from plumbline_backend.judges.llm.batch import Estimate
+from plumbline_backend.judges.llm.endpoint import NO_MODEL, endpoint_from
+from plumbline_backend.judges.verdicts import NOT_RUN
+
+if TYPE_CHECKING:
+    from plumbline_backend.grading import GradingProject
+
+WORDS = {
+    "pass": "pass",
+    "fail": "fail",
+    "error": "in error",
+    "abstain": "not applicable",
+    "not run": "not run yet",
+}
+
+
+def model_in_words(project: GradingProject) -> tuple[bool, str]:
+    """Whether a model can be asked, and which, or how to set one up."""
+    try:
+        endpoint = endpoint_from(project.settings)
+        endpoint.key()
+    except InputError as error:
+        return False, str(error) if str(error) != NO_MODEL else f"{NO_MODEL[0].upper()}{NO_MODEL[1:]}."
+    if endpoint.is_scripted:
+        return (
+            True,
+            "The scripted model answers, by surface rules: it is no language model, and only for trials.",
+        )
+    usd, tokens = llm_judge.budget_of(project, endpoint)
+    limits = " and ".join(
+        [f"${usd:,.2f}"] * (usd is not None) + [f"{tokens:,} tokens"] * (tokens is not None)
+    )
+    prices = "" if endpoint.prices_known else " Its prices are not known, so costs are counted in tokens."
+    return True, f"{endpoint.model} answers, within {limits or 'no limit'} a run.{prices}"
+
+
+def estimate_in_words(project: GradingProject, judge: GradingJudge, again: bool) -> str:
+    """What a run would take; nothing is asked for kinds that cost nothing."""
+    codes = project.verdict_table([judge]).codes[:, 0]
+    wanted = [at for at in range(project.n_outputs) if again or codes[at] == NOT_RUN]
+    if not wanted:
+        return "Every output has a verdict of this version."
+    outputs = f"{len(wanted):,} outputs"
+    if judge.kind != "llm":
+        return f"{outputs}, on this machine."
+    found = llm_judge.estimate(
+        project, project.criterion(judge.criterion_id), judge.spec, project.outputs(wanted)
+    )
+    return f"{outputs}: {_cost(found)}"
+
+
+def verdicts_in_words(project: GradingProject, judge: GradingJudge) -> str:
+    """How many outputs have which verdict; errors are counted aloud."""
+    counts = project.verdict_table([judge]).counts(judge.id)
+    parts = [f"{counts[name]:,} {words}" for name, words in WORDS.items() if counts[name]]
+    return f"Of {project.n_outputs:,} outputs: {', '.join(parts)}."
+
+
+def run_in_words(job: Job) -> str:
+    """What an ended run did and cost, from its job."""
+    told: dict[str, Any] = dict((job.result or {}).get("llm") or {})
+    if not told:
+        return ""
+    parts = [f"{told['calls']:,} calls", f"{told['cached']:,} answers from the cache"]
+    if told["retries"]:
+        parts.append(f"{told['retries']:,} retries")
+    if told["repaired"]:
+        parts.append(f"{told['repaired']:,} answers repaired")
+    if told["unread"]:
+        parts.append(f"{told['unread']:,} without a readable answer")
+    tokens = told["prompt_tokens"] + told["completion_tokens"]
+    parts.append(f"{tokens:,} tokens" + ("" if told["cost_usd"] is None else f", ${told['cost_usd']:,.4f}"))
+    notes = "".join(f"\n{note[0].upper()}{note[1:]}." for note in told["notes"])
+    return f"The run: {', '.join(parts)}.{notes}"
+
+
+def _cost(found: Estimate) -> str:
+    cached = f", {found.cached:,} already answered" if found.cached else ""
+    tokens = f"about {found.likely.total:,} tokens, at most {found.most.total:,}"
+    if found.likely_usd is None or found.most_usd is None:
+        return f"{found.calls:,} calls{cached}; {tokens}. The cost is unknown: prices are not set."
+    if found.most_usd == 0:
+        return f"{found.calls:,} calls{cached}; {tokens}; free."
+    return f"{found.calls:,} calls{cached}; {tokens}; about ${found.likely_usd:,.3f}, at most ${found.most_usd:,.3f}."

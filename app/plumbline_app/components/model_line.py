@@ -1,0 +1,68 @@
+"""Which model is asked and what a run may cost, with a way to change the limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from panel.viewable import Viewable, Viewer
+
+from plumbline_app.components.controls import button, text_field
+from plumbline_app.components.judge_run import model_in_words
+from plumbline_app.components.layout import fill, line, place, stack
+from plumbline_app.components.words import notice, sentence
+from plumbline_backend.domain.errors import InputError, PlumblineError
+from plumbline_backend.judges.llm_judge import set_budget
+
+if TYPE_CHECKING:
+    from plumbline_backend.grading import GradingProject
+
+
+class ModelLine(Viewer):
+    """A sentence about the model, and the budget of every later run of the project."""
+
+    def __init__(self, project: GradingProject) -> None:
+        super().__init__()
+        self._project = project
+        self._told = sentence("")
+        self._form = place()
+        self._change = button("Budget", self._toggle, visible=False)
+
+    def __panel__(self) -> Viewable:
+        return stack(line(self._told, self._change, **{"flex-wrap": "nowrap"}), self._form, gap=8)
+
+    def show(self) -> None:
+        """Read settings and environment again."""
+        able, told = model_in_words(self._project)
+        self._told.object = sentence(told).object
+        self._change.visible = able
+
+    def _toggle(self) -> None:
+        if self._form.visible:
+            fill(self._form)
+            return
+        self._usd = text_field("Most a run may cost, USD", "", width=240, placeholder="no limit")
+        self._tokens = text_field("Most tokens a run may use", "", width=240, placeholder="no limit")
+        below = "A run stops asking before it could exceed them; what was answered is kept."
+        fill(self._form, line(self._usd, self._tokens, button("Set the budget", self._set)), sentence(below))
+
+    def _set(self) -> None:
+        try:
+            usd, tokens = _number("USD", self._usd.value), _number("tokens", self._tokens.value)
+            set_budget(self._project, usd, None if tokens is None else int(tokens))
+        except PlumblineError as error:
+            fill(self._form, notice("Not set", str(error), tone="bad"))
+            return
+        fill(self._form)
+        self.show()
+
+
+def _number(name: str, text: str) -> float | None:
+    clean = text.strip().replace(",", "")
+    if not clean:
+        return None
+    try:
+        return float(clean)
+    except ValueError as error:
+        raise InputError(
+            f"budget in {name}: found {text!r}; expected a number, or nothing for no limit"
+        ) from error

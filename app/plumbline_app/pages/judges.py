@@ -1,0 +1,232 @@
+"""The Judges page: criteria, the judges of each, and running them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+import param
+from panel.viewable import Viewable
+
+from plumbline_app.components.address import keep_in_address
+from plumbline_app.components.controls import button
+from plumbline_app.components.criteria_list import CriteriaList
+from plumbline_app.components.criterion_editor import CriterionEditor
+from plumbline_app.components.grid import Grid, grid_column
+from plumbline_app.components.job_row import ENDED, POLL_MS, JobRow
+from plumbline_app.components.judge_editor import KIND_WORDS, JudgeEditor
+from plumbline_app.components.judge_run import model_in_words, run_in_words
+from plumbline_app.components.layout import card, fill, line, page_column, place, stack
+from plumbline_app.components.model_line import ModelLine
+from plumbline_app.components.words import heading, notice
+from plumbline_app.pages.grading_page import GradingPage
+from plumbline_backend.domain.errors import NotFoundError, PlumblineError
+from plumbline_backend.domain.grades import Criterion, GradingJudge
+from plumbline_backend.domain.types import Job
+from plumbline_backend.judges import drafting
+from plumbline_backend.judges.llm.authoring import AssertionDraft, ProposedCriterion
+
+NEW = -1
+"""As the criterion of the address: one that is being written."""
+JUDGE_COLUMNS = [
+    grid_column("Judge", "name"),
+    grid_column("Kind", "name"),
+    grid_column("Passes", "number", "Share of the outputs that it passes, of those that it decided"),
+    grid_column("Errors", "number"),
+    grid_column("Not run", "number"),
+    grid_column("In use", "name", "The judge that stands for the criterion"),
+]
+
+
+class JudgesPage(GradingPage):
+    """Criteria on the left; on the right the open criterion, its judges, and the open judge."""
+
+    section = "judges"
+    heading = "Judges"
+    extensions = ("codeeditor",)
+
+    criterion = param.Integer(
+        default=0, doc="Id of the open criterion; 0: the overall question, -1: a new one."
+    )
+    judge = param.Integer(default=0, doc="Id of the open judge; 0: none.")
+
+    def __panel__(self) -> Viewable:
+        self._jobs = JobRow(self.session.workspace.jobs, self._job_ended)
+        self._said = place()
+        self._model = ModelLine(self.grading)
+        self._list = CriteriaList(self.grading, self.session.person, {}, self._open_criterion, self._propose)
+        self._editor = place()
+        self._judges = place()
+        self._judge = place()
+        self._judge_editor: JudgeEditor | None = None
+        keep_in_address(self, ["criterion", "judge"])
+        self.every(POLL_MS, self._jobs.poll)
+        body = pn.Row(
+            self._list,
+            stack(self._editor, self._judges, self._judge),
+            sizing_mode="stretch_width",
+            margin=0,
+            styles={
+                "display": "grid",
+                "grid-template-columns": "minmax(300px, 5fr) minmax(0, 9fr)",
+                "gap": "16px",
+                "align-items": "start",
+            },
+        )
+        below = "What makes an output good, and who says whether it is."
+        news = stack(self._jobs, self._said, styles={"position": "sticky", "top": "0", "z-index": "5"})
+        return page_column(heading("Criteria and judges", below), self._model, news, body)
+
+    def load(self) -> None:
+        """Show what the address names, and take up a run that goes on."""
+        self._model.show()
+        self._draw()
+        running = [j for j in self.session.workspace.jobs.list(self.grading.row.id) if j.state not in ENDED]
+        if running:
+            self._jobs.follow(running[0], _job_heading(running[0]))
+
+    def _draw(self) -> None:
+        """Everything anew, from the project as it is now."""
+        shown = self._shown_criterion()
+        self._list.show(0 if shown is None else shown.id)
+        fill(self._editor, CriterionEditor(self.grading, self.session.person, shown, self._open_criterion))
+        if shown is None:
+            fill(self._judges)
+            fill(self._judge)
+            return
+        self._draw_judges(shown)
+        found = next((j for j in self.grading.judges(shown.id) if j.id == self.judge), None)
+        if found is None:
+            fill(self._judge)
+        else:
+            self._edit_judge(shown, found, found.kind)
+
+    def _shown_criterion(self) -> Criterion | None:
+        if self.criterion == NEW:
+            return None
+        try:
+            return self.grading.criterion(self.criterion or None)
+        except NotFoundError as error:
+            fill(self._said, notice("There is no such criterion", str(error)))
+            self.criterion = 0
+            return self.grading.overall()
+
+    def _draw_judges(self, criterion: Criterion) -> None:
+        judges = self.grading.judges(criterion.id)
+        chosen = {judge.id for judge in self.grading.chosen_judges()}
+        grid = Grid(
+            on_open=lambda row: self._open_judge(judges[row].id),
+            caption=f"Judges of {criterion.name}",
+            empty="No judge yet: write an assertion, ask a model, or train a head on your grades.",
+        )
+        grid.show(JUDGE_COLUMNS, self._judge_rows(judges, chosen, criterion))
+        grid.selected = next((at for at, judge in enumerate(judges) if judge.id == self.judge), -1)
+        fill(
+            self._judges,
+            card(
+                "Judges",
+                "Add as many as you like; the best by alignment stands for the criterion.",
+                grid,
+                line(*[self._adding(kind) for kind in ("assertion", "llm", "head")]),
+            ),
+        )
+
+    def _adding(self, kind: str) -> Viewable:
+        return button(f"Add: {KIND_WORDS[kind]}", lambda: self._new_judge(kind))
+
+    def _judge_rows(
+        self, judges: list[GradingJudge], chosen: set[int], criterion: Criterion
+    ) -> list[list[Any]]:
+        rows = []
+        table = self.grading.verdict_table(judges)
+        for judge in judges:
+            counts = table.counts(judge.id)
+            decided = counts["pass"] + counts["fail"]
+            passes = f"{100 * counts['pass'] / decided:.0f} % of {decided:,}" if decided else None
+            by = (
+                "chosen by hand"
+                if criterion.selected == judge.id
+                else "chosen"
+                if judge.id in chosen
+                else None
+            )
+            rows.append(
+                [judge.name, KIND_WORDS[judge.kind], passes, str(counts["error"]), str(counts["not run"]), by]
+            )
+        return rows
+
+    def _open_criterion(self, criterion_id: int) -> None:
+        fill(self._said)
+        self.param.update(criterion=criterion_id or NEW, judge=0)
+        self._draw()
+
+    def _open_judge(self, judge_id: int) -> None:
+        self.judge = judge_id
+        self._draw()
+
+    def _new_judge(self, kind: str) -> None:
+        shown = self._shown_criterion()
+        if shown is None:
+            return
+        able, told = model_in_words(self.grading)
+        if kind == "llm" and not able:
+            fill(self._said, notice("An LLM grader needs a model", told, tone="warn"))
+            return
+        fill(self._said)
+        self.judge = 0
+        self._edit_judge(shown, None, kind)
+
+    def _edit_judge(self, criterion: Criterion, judge: GradingJudge | None, kind: str) -> None:
+        editor = JudgeEditor(
+            self.grading, criterion, judge, kind, self.session.dark, self._open_judge, self._run, self._draft
+        )
+        self._judge_editor = editor
+        fill(self._judge, editor)
+
+    def _run(self, judge_id: int, again: bool) -> None:
+        self._start(lambda: self.grading.run_judge(judge_id, again=again))
+
+    def _propose(self) -> None:
+        self._start(lambda: drafting.start_proposals(self.grading, self.session.workspace.jobs))
+
+    def _draft(self) -> None:
+        shown = self._shown_criterion()
+        if shown is not None:
+            self._start(lambda: drafting.start_assertion(self.grading, self.session.workspace.jobs, shown))
+
+    def _start(self, start: Any) -> None:
+        """Start a job and follow it, or say why it cannot start."""
+        try:
+            job: Job = start()
+        except PlumblineError as error:
+            fill(self._said, notice("It cannot run", str(error), tone="warn"))
+            return
+        fill(self._said)
+        self._jobs.follow(job, _job_heading(job))
+
+    def _job_ended(self, job: Job) -> None:
+        if job.state == "failed":
+            fill(self._said, notice("It failed", job.message, tone="bad"))
+        elif job.state == "done" and job.kind == "propose_criteria":
+            found = [ProposedCriterion(**each) for each in (job.result or {})["criteria"]]
+            self._list.show_proposals(found)
+        elif job.state == "done" and job.kind == "draft_assertion" and self._judge_editor is not None:
+            draft = AssertionDraft(**(job.result or {})["draft"])
+            self._judge_editor.put_code(draft.code, draft.explanation)
+        if job.kind != "judge":
+            return
+        self._draw()
+        if told := run_in_words(job):
+            fill(
+                self._said,
+                notice("Judged" if job.state == "done" else job.state.capitalize(), told, tone="good"),
+            )
+
+
+def _job_heading(job: Job) -> str:
+    words = {
+        "judge": f"Judging: {job.spec.get('name', '')}",
+        "propose_criteria": "Asking the model for criteria",
+        "draft_assertion": "Asking the model for code",
+    }
+    return words.get(job.kind, job.kind.replace("_", " ").capitalize())
