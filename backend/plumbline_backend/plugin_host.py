@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import traceback
@@ -14,11 +15,15 @@ from plumbline_backend.domain.asking import PoolView
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.plugins import describe, load_class, rows_of
 from plumbline_backend.strategies.base import checked
+from plumbline_backend.strategies.contract import Check, checks
 
 
 def main() -> None:
     """Arguments: describe or pick, the plug-in, the request's file, the answer's file."""
     what, plugin, asked, answered = sys.argv[1], *map(Path, sys.argv[2:5])
+    if what == "check":
+        _check(plugin, answered)
+        return
     try:
         answer = describe(plugin) if what == "describe" else _pick(plugin, pickle.loads(asked.read_bytes()))
     except InputError as error:
@@ -42,6 +47,25 @@ def _pick(plugin: Path, request: dict[str, Any]) -> dict[str, Any]:
     found = load_class(plugin)().pick(view, request["n"], np.random.default_rng(request["seed"]))
     ranking = checked(plugin.stem, found, view.candidates, request["n"])
     return {"items": ranking.items, "utility": ranking.utility, "why": ranking.why}
+
+
+def _check(plugin: Path, answered: Path) -> None:
+    """Each check, with a line before it and one after it, so that the one that hangs is known."""
+    strategy = load_class(plugin)
+    with answered.open("a", encoding="utf-8", buffering=1) as out:
+        for check in checks():
+            out.write(json.dumps({"check": check.name}) + "\n")
+            out.write(json.dumps({"check": check.name, "problem": _problem(check, strategy, plugin)}) + "\n")
+
+
+def _problem(check: Check, strategy: type[Any], plugin: Path) -> str:
+    try:
+        check.run(strategy())
+    except InputError as error:
+        return str(error)
+    except Exception as error:  # the user's own mistakes, in words
+        return f"raised {type(error).__name__}{_where(error, plugin)}: {error}"
+    return ""
 
 
 def _where(error: Exception, plugin: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import os
 import pickle
 import signal
@@ -111,6 +112,25 @@ def describe(path: Path) -> dict[str, Any]:
     return {"name": name, "explanation": explanation, "needs": sorted(needs or ())}
 
 
+def check_plugin(path: Path, time_limit_s: float = TIME_LIMIT_S) -> list[tuple[str, str]]:
+    """(promise, what is wrong or "") for every check of the contract, run in the plug-in's process.
+
+    A check that hangs or ends the process is the last one: its problem says so. Raises InputError when the file is
+    no plug-in.
+    """
+    _run(path, "describe", {}, time_limit_s)
+    with TemporaryDirectory(prefix="plumbline-plugin-") as name:
+        said = Path(name) / "checks.jsonl"
+        said.touch()
+        stopped = _host("check", path, said, said, time_limit_s)
+        rows = [json.loads(line) for line in said.read_text(encoding="utf-8").splitlines()]
+    found = {str(row["check"]): row.get("problem") for row in rows}
+    if stopped:
+        last = next((check for check, problem in found.items() if problem is None), "ends by itself")
+        found[last] = stopped
+    return [(check, str(problem)) for check, problem in found.items()]
+
+
 def _portable(view: PoolView, needs: frozenset[Need]) -> dict[str, Any]:
     """What the view holds of the plug-in's needs, as values that can travel to its process."""
     out: dict[str, Any] = {"candidates": view.candidates}
@@ -140,6 +160,34 @@ def rows_of(place: tuple[str, Any]) -> FeatureRows:
     return FeatureMatrix(Path(value)) if kind == "folder" else ArrayRows(value)
 
 
+def _host(what: str, path: Path, asked: Path, answered: Path, time_limit_s: float) -> str:
+    """Run the plug-in's process to its end; in words why it did not end well, or nothing."""
+    command = [
+        sys.executable,
+        "-m",
+        "plumbline_backend.plugin_host",
+        what,
+        *map(str, (path, asked, answered)),
+    ]
+    host = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # its own process group, so that its children die with it
+    )
+    try:
+        _, stderr = host.communicate(timeout=time_limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(host.pid, signal.SIGKILL)
+        host.communicate()
+        return f"plug-in {path.name} did not answer within {time_limit_s:g} s and was stopped"
+    if host.returncode == 0:
+        return ""
+    last = stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit status {host.returncode}"]
+    return f"plug-in {path.name} ended its process: {last[0]}"
+
+
 def _run(path: Path, what: str, request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
     """Have the plug-in's process do one thing. Raises InputError with the reason when it does not."""
     if not path.is_file():
@@ -147,35 +195,9 @@ def _run(path: Path, what: str, request: dict[str, Any], time_limit_s: float) ->
     with TemporaryDirectory(prefix="plumbline-plugin-") as name:
         asked, answered = Path(name) / "request.pickle", Path(name) / "answer.npz"
         asked.write_bytes(pickle.dumps(request))
-        command = [
-            sys.executable,
-            "-m",
-            "plumbline_backend.plugin_host",
-            what,
-            str(path),
-            str(asked),
-            str(answered),
-        ]
-        host = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            _, stderr = host.communicate(timeout=time_limit_s)
-        except subprocess.TimeoutExpired as error:
-            os.killpg(host.pid, signal.SIGKILL)
-            host.communicate()
-            raise InputError(
-                f"plug-in {path.name} did not answer within {time_limit_s:g} s and was stopped"
-            ) from error
-        if not answered.is_file():
-            last = stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [
-                f"exit status {host.returncode}"
-            ]
-            raise InputError(f"plug-in {path.name} ended without an answer: {last[0]}")
+        stopped = _host(what, path, asked, answered, time_limit_s)
+        if stopped or not answered.is_file():
+            raise InputError(stopped or f"plug-in {path.name} ended its process without an answer")
         with np.load(answered, allow_pickle=False) as archive:
             answer: dict[str, Any] = {key: archive[key] for key in archive.files}
     if "error" in answer:
