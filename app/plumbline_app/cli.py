@@ -14,6 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from plumbline_app.commands.calibrate import calibrate
+from plumbline_app.commands.check_plugin import check_plugin
+from plumbline_app.commands.simulate import simulate
 from plumbline_app.doctor import examine
 from plumbline_backend.domain.errors import InputError, PlumblineError
 from plumbline_backend.domain.types import COLUMN_ROLES, Column, Job
@@ -35,6 +38,11 @@ DatabaseOption = Annotated[
 HostOption = Annotated[str | None, typer.Option(help="Address to listen on")]
 PortOption = Annotated[int | None, typer.Option(help="Port to listen on")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output")]
+
+
+app.command()(calibrate)
+app.command()(simulate)
+app.command()(check_plugin)
 
 
 def main() -> None:

@@ -30,6 +30,8 @@ class PostHoc(ABC):
     changes_predictions: ClassVar[bool] = True
     """Whether the likeliest class may be another one afterwards."""
     shift_invariant: ClassVar[bool] = True
+    most_items: ClassVar[int | None] = None
+    """It learns from at most so many items, drawn at random; None: from all."""
 
     def __init__(self, min_items: int) -> None:
         self.min_items = min_items
@@ -54,13 +56,19 @@ class PostHoc(ABC):
         self.note_ = self._refusal(logits.shape[1])
         if not self.note_:
             self.fitted_ = True
-            self._learn(self._prepared(logits), targets)
+            rows = self._rows()
+            self._learn(self._prepared(logits[rows]), targets[rows])
         return self
 
     def proba(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """(n, K), rows sum to 1, in float64."""
         logits = self._prepared(np.asarray(logits, dtype=np.float64))
         return self._apply(logits) if self.fitted_ and len(logits) else softmax(logits, axis=1)
+
+    def _rows(self) -> slice | NDArray[np.int64]:
+        if self.most_items is None or self.n_ <= self.most_items:
+            return slice(None)
+        return np.sort(np.random.default_rng(0).permutation(self.n_)[: self.most_items])
 
     def _prepared(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return centred(logits) if self.shift_invariant else logits
@@ -84,7 +92,7 @@ class PostHoc(ABC):
         proba = np.empty(logits.shape)
         for held_out in range(folds):
             inside = fold == held_out
-            fitted = type(self)(self.min_items).fit(logits[~inside], targets[~inside])  # type: ignore[call-arg]
+            fitted = type(self)(self.min_items).fit(logits[~inside], targets[~inside])
             proba[inside] = fitted.proba(logits[inside])
         return proba
 

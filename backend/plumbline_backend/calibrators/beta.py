@@ -29,6 +29,7 @@ class Beta(PostHoc):
     """
 
     name: ClassVar[str] = "beta"
+    most_items: ClassVar[int | None] = 20_000
 
     def __init__(self, min_items: int = MIN_ITEMS) -> None:
         super().__init__(min_items)

@@ -32,6 +32,7 @@ class CorrectnessAware(PostHoc):
     """
 
     name: ClassVar[str] = "correctness_aware"
+    most_items: ClassVar[int | None] = 20_000
     changes_predictions: ClassVar[bool] = False
 
     def __init__(self, min_items: int = MIN_ITEMS) -> None:

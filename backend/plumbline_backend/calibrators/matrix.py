@@ -32,6 +32,7 @@ class Matrix(PostHoc):
     """
 
     name: ClassVar[str] = "matrix"
+    most_items: ClassVar[int | None] = 20_000
     shift_invariant: ClassVar[bool] = False
 
     def __init__(self, min_items: int = MIN_ITEMS) -> None:
@@ -39,14 +40,14 @@ class Matrix(PostHoc):
         self._reset()
 
     def parameters(self) -> Mapping[str, float]:
-        """The penalty, the mean of the diagonal and the largest entry off it."""
+        """The penalty, the mean of the diagonal and the root mean square of what is off it."""
         if not self.fitted_:
-            return {"penalty": 0.0, "mean_diagonal": 1.0, "largest_off_diagonal": 0.0}
+            return {"penalty": 0.0, "mean_diagonal": 1.0, "off_diagonal_rms": 0.0}
         off = self.matrix_ - np.diag(np.diag(self.matrix_))
         return {
             "penalty": self.penalty_,
             "mean_diagonal": float(np.diag(self.matrix_).mean()),
-            "largest_off_diagonal": float(np.abs(off).max()),
+            "off_diagonal_rms": float(np.sqrt((off**2).mean())),
         }
 
     def _refusal(self, n_classes: int) -> str:

@@ -35,6 +35,7 @@ class TempNet(PostHoc):
     """
 
     name: ClassVar[str] = "tempnet"
+    most_items: ClassVar[int | None] = 20_000
     changes_predictions: ClassVar[bool] = False
 
     def __init__(self, min_items: int = MIN_ITEMS) -> None:

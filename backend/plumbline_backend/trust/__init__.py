@@ -1,0 +1,1 @@
+"""Whether a judge can be taken at its word: outside predictions, calibration, slices, diagnostics."""

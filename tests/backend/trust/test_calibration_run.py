@@ -1,0 +1,108 @@
+"""A whole run: chosen by cross-validated NLL, measured on other items, written as JSON and as a page."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.registry import CALIBRATORS
+from plumbline_backend.trust.calibration import CalibrationRun, run_calibration, split_rows
+from plumbline_backend.trust.comparison import compare
+from plumbline_backend.trust.document import as_html, as_json
+from plumbline_backend.trust.predictions import Predictions, from_logits
+
+
+def made(n: int = 1200, sharpness: float = 2.0, offset: float = 0.0, name: str = "made") -> Predictions:
+    """Logits whose answers follow softmax(logits / sharpness), class 2 shifted by `offset`."""
+    draw = np.random.default_rng(0)
+    true = draw.normal(scale=2, size=(n, 3))
+    targets = (softmax(true, axis=1).cumsum(axis=1) > draw.random((n, 1))).argmax(axis=1)
+    return from_logits(name, sharpness * true + [0, 0, offset], targets)
+
+
+def run(predictions: Predictions, names: list[str] | None = None) -> CalibrationRun:
+    fit, words = split_rows(predictions.n, "half", {})
+    return run_calibration(predictions, fit, words, names)
+
+
+@pytest.fixture(scope="module")
+def done() -> CalibrationRun:
+    return run(made())
+
+
+def test_every_calibrator_is_measured_on_items_it_has_not_seen(done: CalibrationRun) -> None:
+    assert tuple(done.after) == CALIBRATORS.names()
+    assert (done.fit.n, done.shown.n, done.before.n) == (600, 600, 600)
+    for name, each in done.after.items():
+        assert each.summary.figures["ece"].value < done.before.figures["ece"].value, name
+        if not each.changes_predictions:
+            assert each.changed == 0, name
+
+
+def test_temperature_is_kept_where_nothing_beats_it_clearly(done: CalibrationRun) -> None:
+    assert done.comparison.chosen == "temperature"
+    by_name = {row.name: row for row in done.comparison.rows}
+    assert by_name["none"].above_best.low > 0
+    assert min(row.nll.value for row in done.comparison.rows) == min(
+        row.nll.value for row in done.comparison.rows if row.above_best.value == 0
+    )
+
+
+def test_nothing_is_kept_where_nothing_is_wrong() -> None:
+    calibrated = made(sharpness=1.0)
+    found = compare(
+        calibrated.logits, calibrated.targets, ["temperature", "vector"], np.random.default_rng(0)
+    )
+    assert found.chosen == "none"
+
+
+def test_vector_is_chosen_where_a_class_is_shifted() -> None:
+    shifted = made(offset=3.0)
+    names = ["temperature", "vector"]
+    found = compare(shifted.logits, shifted.targets, names, np.random.default_rng(0))
+    assert found.chosen == "vector"
+    assert found.rows[1].above_best.low > 0
+
+
+def test_the_document_has_the_promised_shape(done: CalibrationRun) -> None:
+    document = json.loads(json.dumps(as_json(done), allow_nan=False))
+    assert (document["n_fit"], document["n_shown"]) == (600, 600)
+    for figures in (document["before"], document["calibrators"]["temperature"]):
+        assert set(figures["ece"]) == {"value", "low", "high", "null", "n"}
+        assert figures["ece"]["low"] <= figures["ece"]["value"] <= figures["ece"]["high"]
+    assert document["calibrators"]["temperature"]["parameters"]["temperature"] == pytest.approx(2, abs=0.3)
+    assert document["split"] == "the first 600 rows"
+
+
+def test_the_page_tells_everything_and_runs_nothing() -> None:
+    page = as_html(run(made(200, name="<script>alert(1)</script>"), ["temperature"]))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    for words in ("n = 100", "null", "smooth ece", "cross-validated NLL", "<svg", "Use "):
+        assert words.lower() in page.lower()
+
+
+def test_multi_label_runs_on_items_and_labels() -> None:
+    draw = np.random.default_rng(1)
+    true = draw.normal(size=(400, 3))
+    targets = (draw.random((400, 3)) < 1 / (1 + np.exp(-true))).astype(int)
+    found = run(from_logits("labels", 3 * true, targets), ["temperature", "isotonic"])
+    assert found.before.kind == "labels"
+    assert found.after["temperature"].summary.figures["ece"].value < found.before.figures["ece"].value
+    assert found.after["temperature"].proba.shape == (200, 3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 12])
+def test_very_few_items_are_measured_and_said_to_be_too_few(n: int) -> None:
+    found = run(made(n), ["temperature", "isotonic", "matrix"])
+    assert any("too few" in note for note in found.notes)
+    assert json.dumps(as_json(found), allow_nan=False)
+
+
+def test_an_unknown_calibrator_is_refused_before_work() -> None:
+    with pytest.raises(InputError, match="did you mean 'isotonic'"):
+        run(made(60), ["isotonik"])
