@@ -28,6 +28,7 @@ from plumbline_backend.domain.grades import (
     Verdict,
 )
 from plumbline_backend.domain.types import Job, Judge, ProjectRow, State
+from plumbline_backend.jobs.executors import Report, Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges.bench import JudgeBench
 from plumbline_backend.judges.choose import SetChoice, choose_set
@@ -256,6 +257,10 @@ class GradingProject:
     def run_judge(self, judge_id: int, outputs: Sequence[int] | None = None, again: bool = False) -> Job:
         """Judge outputs in the background: those without a verdict, or all of them `again`."""
         return self.bench.run(judge_id, outputs, again)
+
+    def in_worker(self, work: Work, report: Report) -> Mapping[str, Any]:
+        """Have a worker do the heavy part of a job of this project that is running."""
+        return self._jobs.in_worker(f"judge-worker-{self.slug}", work, report)
 
     def wait(self, job: Job, timeout_s: float = 600.0) -> Job:
         """Block until the job has ended. Raises JobFailedError when it failed."""

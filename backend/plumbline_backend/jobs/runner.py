@@ -17,7 +17,7 @@ from typing import Any
 from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, JobFailedError, PlumblineError
 from plumbline_backend.domain.types import Job
 from plumbline_backend.jobs.executors import Executor, Report, Work
-from plumbline_backend.store import Store
+from plumbline_backend.store import DatabaseError, Store
 from plumbline_backend.store.jobs import FinalState
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,11 @@ class Jobs:
         self._lock = threading.Lock()
         self._closing = False
         self._coordinator = ThreadPoolExecutor(1, thread_name_prefix="coordinator")
-        for lost in store.jobs.expire():
+        for lost in [*store.jobs.expire(), *store.jobs.abandon_queued()]:
             logger.warning("job %s (%s) was lost by an earlier server", lost.id, lost.kind)
+        self._closed = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="job-sweeper", daemon=True)
+        self._sweeper.start()
 
     def start(
         self,
@@ -71,6 +74,10 @@ class Jobs:
             self._lane_locks.setdefault(lane, threading.Lock())
         thread.start()
         return job
+
+    def in_worker(self, lane: str, work: Work, report: Report) -> Mapping[str, Any]:
+        """For work that already runs as a job in this process: have a part of it done by a worker of `lane`."""
+        return self._executor.run(lane, work, report)
 
     def soon(self, decide: Callable[[], object]) -> None:
         """Have the coordinating thread call `decide`, which looks whether a job is due. Errors are logged."""
@@ -114,10 +121,21 @@ class Jobs:
         with self._lock:
             self._closing = True
             threads = list(self._threads)
+        self._closed.set()
+        self._sweeper.join()
         self._coordinator.shutdown()
         self._executor.close()
         for thread in threads:
             thread.join()
+
+    def _sweep(self) -> None:
+        """End what outlived its lease, also when its own thread could not: a database away, a server before us."""
+        while not self._closed.wait(self._lease_s / 3):
+            try:
+                for lost in self._store.jobs.expire():
+                    logger.warning("job %s (%s) showed no sign of life and was ended", lost.id, lost.kind)
+            except DatabaseError as error:
+                logger.warning("looking for lost jobs failed: %s", error)
 
     def _decide(self, decide: Callable[[], object]) -> None:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 TASKS = {
     "import": "plumbline_backend.ingest:import_pool",
+    "grade_head": "plumbline_backend.judges.head:fit_and_judge",
     "import_outputs": "plumbline_backend.grading_import:import_outputs",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
