@@ -18,6 +18,7 @@ from plumbline_backend.store.tables import jobs, projects
 MAX_KIND = 200
 MAX_MESSAGE = 100_000
 WORKER_LOST = "worker lost"
+SERVER_ENDED = "the server ended before the job began; start it again"
 FINAL_STATES = ("done", "failed", "cancelled")
 
 JobRows = list[Job]
@@ -167,6 +168,20 @@ class Jobs:
         )
         expired = self._database.write(lambda connection: connection.execute(statement).all())
         return sorted((_job(row) for row in expired), key=lambda job: job.id)
+
+    def abandon_queued(self) -> JobRows:
+        """Fails the jobs that still wait for a worker, and returns them.
+
+        For a server that starts: what was queued lived in the memory of the one before it.
+        """
+        statement = (
+            update(jobs)
+            .where(jobs.c.state == "queued")
+            .values(state="failed", message=SERVER_ENDED, finished_at=now())
+            .returning(jobs)
+        )
+        abandoned = self._database.write(lambda connection: connection.execute(statement).all())
+        return sorted((_job(row) for row in abandoned), key=lambda job: job.id)
 
     def _change(self, job_id: int, condition: Any, values: Mapping[str, Any], refusal: str) -> Job:
         def apply(connection: Connection) -> Job:

@@ -80,5 +80,5 @@ def test_without_a_retry_the_broken_connection_is_an_error(
     with Client(server) as client:
         client.record("things", item=1, class_id="c1")
         client._connection.sock.close()
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="Bad file descriptor"):
             client.record("things", item=2, class_id="c1")

@@ -170,6 +170,7 @@ def test_lanes_run_beside_each_other_and_a_lane_one_by_one(store):
 
 
 def test_a_result_of_a_lost_lease_is_refused(store, monkeypatch):
+    monkeypatch.setattr(Jobs, "_sweep", lambda _: None)
     jobs = Jobs(store, InlineExecutor(), lease_s=0.3)
     monkeypatch.setattr(jobs, "_keep_alive", lambda *_: None)  # a server that was paused
     handed = []
@@ -222,3 +223,34 @@ def test_problems_survive_the_way_through_the_pipe(executor, tmp_path):
     with pytest.raises(ImportRefusedError) as caught:
         executor.run("a", Work("import", spec), lambda *_: None)
     assert caught.value.problems[0].row == 2
+
+
+def never_beats(self, job, ended):
+    """A thread that has died without a word."""
+
+
+def test_no_job_runs_beyond_its_lease(store, monkeypatch):
+    monkeypatch.setattr(Jobs, "_keep_alive", never_beats)
+    jobs = Jobs(store, InlineExecutor(), lease_s=0.5)
+    go_on = threading.Event()
+    handed = []
+    job = jobs.start("x", None, lambda _: {"waited": go_on.wait(30)}, lambda *_: handed.append(1), lane="a")
+    until(lambda: jobs.get(job.id).state == "failed", timeout_s=10)
+    assert jobs.get(job.id).message == "worker lost"
+    go_on.set()
+    jobs.close()
+    assert handed == []
+    assert jobs.get(job.id).state == "failed"
+
+
+def test_the_control_without_the_sweeper_stays_running(store, monkeypatch):
+    monkeypatch.setattr(Jobs, "_keep_alive", never_beats)
+    monkeypatch.setattr(Jobs, "_sweep", lambda _: None)
+    jobs = Jobs(store, InlineExecutor(), lease_s=0.5)
+    go_on = threading.Event()
+    job = jobs.start("x", None, lambda _: {"waited": go_on.wait(30)}, lambda *_: None, lane="a")
+    until(lambda: jobs.get(job.id).state == "running")
+    time.sleep(1.0)
+    assert jobs.get(job.id).state == "running"
+    go_on.set()
+    jobs.close()

@@ -118,3 +118,11 @@ def test_bad_jobs_are_refused(store: Store) -> None:
     for call, error, message in cases:
         with pytest.raises(error, match=message):
             call()
+
+
+def test_what_waited_for_a_server_that_ended_is_failed(store: Store) -> None:
+    waiting, running = store.jobs.create("a", None, {}), store.jobs.create("b", None, {})
+    store.jobs.claim(running.id, 60)
+    assert [(job.id, job.state) for job in store.jobs.abandon_queued()] == [(waiting.id, "failed")]
+    assert "start it again" in store.jobs.get(waiting.id).message
+    assert store.jobs.get(running.id).state == "running"
