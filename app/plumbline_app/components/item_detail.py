@@ -32,8 +32,10 @@ img { display: block; max-width: 100%; max-height: 360px; min-width: 128px; obje
 """
 
 
-def item_detail(project: Project, position: int, on_close: Callable[[], None]) -> Viewable:
-    """The item at `position` with all it holds."""
+def item_detail(
+    project: Project, position: int, on_close: Callable[[], None], answering: bool = False
+) -> Viewable:
+    """The item at `position` with all it holds; where it is about to be answered, without the imported label."""
     item = project.pool.item(position)
     head = line(
         heading(item.key, f"position {position:,} of {project.pool.n_items:,}", level=2),
@@ -46,7 +48,7 @@ def item_detail(project: Project, position: int, on_close: Callable[[], None]) -
         head,
         *_pictures(project, item),
         *_texts(project, item),
-        _fields(project, item),
+        _fields(project, item, answering),
         _history(project, item),
     )
 
@@ -66,8 +68,9 @@ def _texts(project: Project, item: Item) -> list[Viewable]:
     return [_html(f'<div class="text" tabindex="0">{text}</div>') for text in texts]
 
 
-def _fields(project: Project, item: Item) -> Viewable:
-    shown = [c.name for c in project.pool.columns if c.role not in ("image", "features", "text", "ignore")]
+def _fields(project: Project, item: Item, answering: bool) -> Viewable:
+    hidden = {"image", "features", "text", "ignore"} | ({"label"} if answering else set())
+    shown = [c.name for c in project.pool.columns if c.role not in hidden]
     return html_pane(facts((name, cell(item.fields.get(name)) or "–") for name in shown))
 
 

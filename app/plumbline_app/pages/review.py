@@ -88,4 +88,5 @@ class ReviewPage(Page):
         self._pace.show()
 
     def _open(self, item: int) -> None:
-        fill(self._detail, item_detail(self.project, item, lambda: fill(self._detail)))
+        shown = item_detail(self.project, item, lambda: fill(self._detail), answering=True)
+        fill(self._detail, shown)
