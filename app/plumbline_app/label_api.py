@@ -101,7 +101,7 @@ def label_routes(workspace: Workspace) -> APIRouter:
             **synced,
             "question": question_state(project.question()),
             "history": history_state(project, judge),
-            "strategies": strategies(),
+            "strategies": strategies(project),
             "layout": layout(project, _choices(project).get(person)),
         }
 

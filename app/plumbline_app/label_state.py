@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from plumbline_app.item_view import excerpt, view
 from plumbline_backend.domain.schema import effective_keys
 from plumbline_backend.domain.types import Ask, Judge, Judgement, Question
-from plumbline_backend.registry import STRATEGIES
+from plumbline_backend.plugins import choices
+from plumbline_backend.ranking import plugins_beside
 
 if TYPE_CHECKING:
     from plumbline_backend.project import LoopStatus, Project
@@ -64,9 +65,10 @@ def status_state(status: LoopStatus, question_version: int) -> dict[str, Any]:
     }
 
 
-def strategies() -> list[dict[str, str]]:
-    """Every query strategy with its one-sentence explanation."""
-    return [{"name": name, "explanation": STRATEGIES.get(name).explanation} for name in STRATEGIES.names()]
+def strategies(project: Project) -> list[dict[str, str]]:
+    """Every query strategy, plug-ins too, with its one-sentence explanation."""
+    offered = choices(plugins_beside(project.folders.models))
+    return [{"name": name, "explanation": explanation} for name, explanation in offered]
 
 
 def ask_states(project: Project, asks: Iterable[Ask]) -> list[dict[str, Any]]:

@@ -14,9 +14,10 @@ import pickle
 import signal
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +29,17 @@ from plumbline_backend.registry import STRATEGIES
 
 TIME_LIMIT_S = 60.0
 """A plug-in that has not answered by then is stopped; the slowest of ours takes a few seconds at a million items."""
+DESCRIBE_LIMIT_S = 20.0
+"""For reading the file and saying its name; starting Python and numpy takes a second or two of it."""
 MAX_EXPLANATION = 200
+
+
+class Described(NamedTuple):
+    """What a plug-in says of itself."""
+
+    name: str
+    explanation: str
+    needs: frozenset[Need]
 
 
 class PluginStrategy:
@@ -37,10 +48,12 @@ class PluginStrategy:
     def __init__(self, path: Path, time_limit_s: float = TIME_LIMIT_S) -> None:
         self.path = path
         self.time_limit_s = time_limit_s
-        described = _run(path, "describe", {}, time_limit_s)
-        self.name = str(described["name"])
-        self.explanation = str(described["explanation"])
-        self.needs: frozenset[Need] = frozenset(described["needs"])
+        if not path.is_file():
+            raise InputError(f"plug-in {path} does not exist; expected a Python file")
+        described = _described(path, path.stat().st_mtime_ns)
+        self.name: str = described.name
+        self.explanation: str = described.explanation
+        self.needs: frozenset[Need] = described.needs
 
     def pick(self, view: PoolView, n: int, rng: np.random.Generator) -> Ranking:
         """What the file's `pick` answers. Raises InputError when it raises, hangs or ends its process."""
@@ -54,6 +67,25 @@ def plugin_names(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         return ()
     return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.name.startswith(("_", "."))))
+
+
+def choices(folder: Path) -> list[tuple[str, str]]:
+    """(name, explanation) of every strategy that can be chosen; a plug-in that cannot be used says why not."""
+    ours = [(name, str(STRATEGIES.get(name).explanation)) for name in STRATEGIES.names()]
+    return ours + [(name, _explained(folder / f"{name}.py")) for name in plugin_names(folder)]
+
+
+def _explained(path: Path) -> str:
+    try:
+        return PluginStrategy(path).explanation
+    except InputError as error:
+        return f"This plug-in cannot be used: {error}"
+
+
+@lru_cache(maxsize=64)
+def _described(path: Path, changed_ns: int) -> Described:  # noqa: ARG001 - a changed file is described anew
+    found = _run(path, "describe", {}, DESCRIBE_LIMIT_S)
+    return Described(str(found["name"]), str(found["explanation"]), frozenset(found["needs"].tolist()))
 
 
 def find_strategy(name: str, folder: Path | None) -> Strategy:
@@ -118,7 +150,7 @@ def check_plugin(path: Path, time_limit_s: float = TIME_LIMIT_S) -> list[tuple[s
     A check that hangs or ends the process is the last one: its problem says so. Raises InputError when the file is
     no plug-in.
     """
-    _run(path, "describe", {}, time_limit_s)
+    PluginStrategy(path)
     with TemporaryDirectory(prefix="plumbline-plugin-") as name:
         said = Path(name) / "checks.jsonl"
         said.touch()
@@ -202,10 +234,4 @@ def _run(path: Path, what: str, request: dict[str, Any], time_limit_s: float) ->
             answer: dict[str, Any] = {key: archive[key] for key in archive.files}
     if "error" in answer:
         raise InputError(str(answer["error"]))
-    if what == "describe":
-        return {
-            "name": str(answer["name"]),
-            "explanation": str(answer["explanation"]),
-            "needs": answer["needs"].tolist(),
-        }
     return answer

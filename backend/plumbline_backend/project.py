@@ -34,8 +34,8 @@ from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.loop import Folders, Loop
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.project_heads import ProjectHeads
+from plumbline_backend.ranking import check_strategy, plugins_beside
 from plumbline_backend.reference import Reference
-from plumbline_backend.registry import STRATEGIES
 from plumbline_backend.report import LearningCurve
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
@@ -246,7 +246,7 @@ class Project:
 
     def set_strategy(self, name: str) -> None:
         """Ask by this strategy from the next ranking on. Raises InputError with the nearest valid name."""
-        STRATEGIES.get(name)
+        check_strategy(name, plugins_beside(self.folders.models), self.pool)
         self.set_settings(strategy=name)
         self.loop.fit_soon()
 

@@ -74,8 +74,19 @@ def load_ranking(folder: Path) -> Ranking:
 
 def strategy_of(spec: Mapping[str, Any]) -> Strategy:
     """The strategy named in the spec, from the registry or from the workspace's `plugins` folder."""
-    workspace = Path(spec["models"]).parent.parent
-    return find_strategy(spec["strategy"], workspace / "plugins")
+    return find_strategy(spec["strategy"], plugins_beside(Path(spec["models"])))
+
+
+def plugins_beside(models: Path) -> Path:
+    """The workspace's folder of plug-ins, seen from a project's folder of models."""
+    return models.parent.parent / "plugins"
+
+
+def check_strategy(name: str, plugins: Path, pool: Pool) -> None:
+    """Raises InputError where no such strategy exists, a plug-in is broken, or the pool can never meet its needs."""
+    needs = find_strategy(name, plugins).needs
+    if "descriptions" in needs and describe_classes(pool, [("", "")]) is None:
+        PoolView(np.ones(1, dtype=bool)).check(name, frozenset({"descriptions"}))
 
 
 def needs_of(spec: Mapping[str, Any]) -> frozenset[str]:
@@ -120,6 +131,8 @@ def _labelled(spec: Mapping[str, Any]) -> Labelled | None:
 
 def describe_classes(pool: Pool, texts: Sequence[tuple[str, str]]) -> Descriptions | None:
     """Classes, as (name, description), through the transform of the first text column; None where there is none."""
+    if not pool.has_features:
+        return None
     parts = [p for p in load_features(pool).parts if p.part.transform in ("text", "embedding")]
     if not parts or not texts:
         return None
