@@ -108,6 +108,18 @@ PACES = Registry(
     },
 )
 
+OUT_OF_SCOPE = Registry(
+    "out-of-scope score",
+    {
+        "relative_mahalanobis": "plumbline_backend.novelty.relative_mahalanobis:RelativeMahalanobis",
+        "mahalanobis": "plumbline_backend.novelty.mahalanobis:Mahalanobis",
+        "energy": "plumbline_backend.novelty.energy:Energy",
+        "knn": "plumbline_backend.novelty.knn:NearestNeighbours",
+        "max_softmax": "plumbline_backend.novelty.max_softmax:MaxSoftmax",
+        "abet": "plumbline_backend.novelty.abet:AbeT",
+    },
+)
+
 IMPORTERS = Registry(
     "importer",
     {

@@ -49,7 +49,8 @@ class ProgramHead:
 
     def logits(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """(n, n_classes) float64 of (n, d) features. Raises InputError on another width."""
-        return run(self.program(), self.checked(features))
+        features = self.checked(features)
+        return run(self.program(), features)
 
     def proba(self, features: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
         """softmax(logits / temperature), (n, n_classes) float64, rows sum to 1."""
@@ -88,8 +89,7 @@ class ProgramHead:
 
     def save(self, folder: Path) -> None:
         """Write head.safetensors (what was learned) and head.json (settings, how the fit went)."""
-        if not hasattr(self, "width_"):
-            raise InputError("this head has not been fitted; call fit first")
+        self.checked(np.empty((0, getattr(self, "width_", 0))))
         save_file(
             {name: np.ascontiguousarray(getattr(self, name)) for name in self.ARRAYS},
             folder / "head.safetensors",

@@ -137,6 +137,7 @@ class LinearSoftmax(ProgramHead):
 
     def save(self, folder: Path) -> None:
         """Write head.safetensors (weight, bias) and head.json (settings, how the fit went)."""
+        self.checked(np.empty((0, getattr(self, "width_", 0))))
         save_file({"weight": self.weight_, "bias": self.bias_}, folder / "head.safetensors")
         facts = {name: getattr(self, name) for name in _SETTINGS + _FACTS}
         (folder / "head.json").write_text(json.dumps({"head": self.name, **facts}, indent=2) + "\n")

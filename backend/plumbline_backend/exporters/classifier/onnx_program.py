@@ -44,8 +44,10 @@ def _elementwise(graph: GraphWriter, step: Elementwise, x: str) -> str:
         return graph.op("Concat", x, graph.op("Mul", x, x), axis=1)
     if step.kind == "relu":
         return graph.op("Relu", x)
-    if step.kind == "exp":
-        return graph.op("Exp", x)
+    if step.kind == "square":
+        return graph.op("Mul", x, x)
+    if step.kind == "reciprocal":
+        return graph.op("Reciprocal", x)
     return graph.op("Log", graph.op("Max", x, graph.constant(np.float64(FLOOR))))
 
 

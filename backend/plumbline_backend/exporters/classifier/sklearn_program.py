@@ -46,7 +46,7 @@ def classifier_steps(
     Nothing is trained. A step that scikit-learn has only as a predictor (trees, neighbours) becomes the one member of
     a StackingClassifier whose final estimator is the rest.
     """
-    x = np.zeros((len(classes), width))
+    x = np.ones((len(classes), width))
     steps: list[NamedStep] = []
     for i, step in enumerate(program[:-1]):
         if isinstance(step, Neighbours | Forest):
@@ -96,8 +96,9 @@ def _transformer(step: Step, width: int) -> Any:
             ("log", FunctionTransformer(np.log).fit(np.ones((1, width)))),
         ]
         return Pipeline(parts)
-    if step.kind == "exp":
-        return FunctionTransformer(np.exp).fit(np.zeros((1, width)))
+    if step.kind in ("square", "reciprocal"):
+        function = np.square if step.kind == "square" else np.reciprocal
+        return FunctionTransformer(function).fit(np.ones((1, width)))
     both = [("x", FunctionTransformer()), ("squared", FunctionTransformer(np.square))]
     return FeatureUnion(both).fit(np.zeros((1, width)))
 

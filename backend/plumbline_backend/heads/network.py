@@ -1,0 +1,350 @@
+"""Small networks over features: trained in mini-batches, stopped by what calibration cannot mend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.heads.absent import over_all_classes
+from plumbline_backend.heads.base import Cost, ProgramHead
+from plumbline_backend.heads.checks import Labelled, labelled
+from plumbline_backend.heads.program import Affine, Elementwise, Program, UnitRows, affine, run
+from plumbline_kernels import linear_cross_entropy
+
+HOLD_OUT = 0.15
+LEAST_HELD_OUT = 30
+"""With fewer items to hold out the stopping rule would follow noise; then the number of epochs is fixed."""
+SHORT_EPOCHS = 60
+PATIENCE = 12
+_BATCH = 128
+_LEARNING_RATE = 3e-3
+_ROWS = 8192
+
+
+class Layers(NamedTuple):
+    """What a network learns: hidden (h_i, h_(i-1)) matrices, and the last matrix (m, h) with its bias (m,)."""
+
+    hidden: list[Tensor]
+    weight: Tensor
+    bias: Tensor
+
+
+class Network(ProgramHead):
+    """Standardised columns, hidden layers (matrix, rows centred and scaled to length sqrt(h), relu), a last matrix.
+
+    Without `vectors` the last matrix gives the logits. With them (K, m) it gives a place, and the logits are
+    `scale` times its cosine with each class's vector, which stays fixed. Hidden matrices are brought back to the
+    length they began with after every step (normalise-and-project, Lyle et al. 2024), so that a network that goes on
+    from round to round keeps learning as fast as a new one. Training stops where the negative log-likelihood of
+    held-out items, each time under its own best temperature, no longer falls (Berta et al. 2025).
+    """
+
+    SETTINGS: Sequence[str] = ("widths", "adjust", "label_smoothing", "weight_decay", "max_epochs", "seed")
+    FACTS = ("n_epochs_", "stopped_", "n_held_out_")
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (256,),
+        adjust: float = 0.0,
+        label_smoothing: float = 0.0,
+        weight_decay: float = 1e-2,
+        max_epochs: int = 200,
+        seed: int = 0,
+    ) -> None:
+        if len(widths) > 3 or any(width < 1 for width in widths):
+            raise InputError(f"widths is {list(widths)}; expected up to three layers of one unit or more")
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing is {label_smoothing}; expected 0 or more and less than 1")
+        if not (0 <= adjust < float("inf") and 0 <= weight_decay < float("inf") and max_epochs >= 1):
+            raise InputError(
+                f"adjust is {adjust}, weight_decay {weight_decay}, max_epochs {max_epochs}; expected numbers of "
+                "zero or more, and at least one epoch"
+            )
+        self.widths = list(widths)
+        self.adjust = adjust
+        self.label_smoothing = label_smoothing
+        self.weight_decay = weight_decay
+        self.max_epochs = max_epochs
+        self.seed = seed
+
+    def fit(
+        self,
+        features: NDArray[np.floating[Any]],
+        targets: NDArray[Any],
+        n_classes: int,
+        sample_weight: NDArray[np.floating[Any]] | None = None,
+        warm_start: Network | None = None,
+    ) -> Self:
+        """Learn; refuses what LinearSoftmax.fit refuses. A warm start of the same shape is gone on from."""
+        items = labelled(features, targets, n_classes, sample_weight)
+        rng = np.random.default_rng(self.seed)
+        mean = np.average(items.features.astype(np.float64), axis=0, weights=items.weight)
+        spread = np.sqrt(np.average((items.features - mean) ** 2, axis=0, weights=items.weight))
+        self.mean_, self.spread_ = mean, np.where(spread > 1e-12, spread, 1.0)
+        self.width_ = items.features.shape[1]
+        present = np.flatnonzero(items.mass() > 0)
+        vectors, scale = self.fixed(n_classes)
+        fixed = None if vectors is None else torch.from_numpy(vectors[present]).float()
+        goal = _Goal(fixed, scale, _prior(items, present, self.adjust), self.label_smoothing)
+        layers = _begin(self.width_, self.widths, len(present) if vectors is None else vectors.shape[1], rng)
+        if warm_start is not None:
+            layers = _gone_on(layers, warm_start, present if vectors is None else None)
+        layers = self._train(items, present, goal, layers, rng)
+        self._keep(layers, items, present, goal)
+        return self
+
+    def fixed(self, n_classes: int) -> tuple[NDArray[np.float64] | None, float]:  # noqa: ARG002 - for subclasses
+        """The classes' fixed unit vectors (n_classes, m) and the scale of their cosines; None: the logits are free."""
+        return None, 1.0
+
+    def program(self) -> Program:
+        """Standardising is part of the first matrix; sqrt(h) of the next one."""
+        steps: list[Any] = []
+        scale, shift = 1 / self.spread_, -self.mean_ / self.spread_
+        factor = 1.0
+        for i in range(self.n_hidden_):
+            weight = getattr(self, f"hidden_{i}_").astype(np.float64)
+            centred = (weight - weight.mean(axis=0)) * factor
+            bias = centred @ shift if i == 0 else 0.0
+            steps += [affine(centred * scale if i == 0 else centred, bias), UnitRows(), Elementwise("relu")]
+            factor = float(np.sqrt(len(weight)))
+        final = self.last_.astype(np.float64) * factor
+        bias = self.last_bias_.astype(np.float64)
+        if self.n_hidden_ == 0:
+            final, bias = final * scale, bias + final @ shift
+        if not hasattr(self, "vectors_"):
+            return (*steps, affine(final, bias))
+        return (*steps, affine(final, bias), UnitRows(), affine(self.vectors_, self.vectors_bias_))
+
+    @property
+    def ARRAYS(self) -> Sequence[str]:  # type: ignore[override]  # noqa: N802 - depends on the number of layers
+        """Names of what was learned."""
+        fixed = ("vectors_", "vectors_bias_") if hasattr(self, "vectors_") else ()
+        return (
+            "mean_",
+            "spread_",
+            "last_",
+            "last_bias_",
+            *(f"hidden_{i}_" for i in range(self.n_hidden_)),
+            *fixed,
+        )
+
+    @property
+    def n_hidden_(self) -> int:
+        """Hidden layers."""
+        return len(self.widths)
+
+    @classmethod
+    def estimate(cls, n: int, d: int, k: int) -> Cost:
+        """About 40 epochs through one hidden layer of 256."""
+        return Cost(0.3 + 40 * n * 256 * (d + k) * 6 / 2e10, (8 * n * d + 16 * 256 * (d + k)) / 2**20)
+
+    def _train(
+        self,
+        items: Labelled,
+        present: NDArray[np.int64],
+        goal: _Goal,
+        layers: Layers,
+        rng: np.random.Generator,
+    ) -> Layers:
+        """Epochs until the held-out items say stop; the best epoch's layers."""
+        x = torch.from_numpy(((items.features - self.mean_) / self.spread_).astype(np.float32))
+        y, weight = (
+            _targets(items, present),
+            torch.from_numpy((items.weight / items.weight.mean()).astype(np.float32)),
+        )
+        held = _held_out(items, rng)
+        train = torch.from_numpy(np.flatnonzero(~held))
+        kept = torch.from_numpy(np.flatnonzero(held))
+        parameters = [*layers.hidden, layers.weight, layers.bias]
+        lengths = [float(matrix.detach().norm()) for matrix in layers.hidden]
+        optimiser = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=self.weight_decay)
+        best, best_loss, self.stopped_ = _copied(layers), float("inf"), "at the last epoch"
+        epochs = self.max_epochs if len(kept) else min(self.max_epochs, SHORT_EPOCHS)
+        for epoch in range(1, epochs + 1):
+            self.n_epochs_ = epoch
+            for rows in train[torch.from_numpy(rng.permutation(len(train)))].split(_BATCH):
+                _step(optimiser, layers, x[rows], y[rows], weight[rows], goal, lengths)
+            if not len(kept):
+                best = layers
+                continue
+            loss = _refinement(layers, goal, x[kept], y[kept], weight[kept])
+            if loss < best_loss - 1e-4:
+                best, best_loss, best_epoch = _copied(layers), loss, epoch
+            elif epoch - best_epoch >= PATIENCE:
+                self.stopped_ = f"after epoch {best_epoch}, where held-out items were fitted best"
+                break
+        self.n_held_out_ = len(kept)
+        return best
+
+    def _keep(self, layers: Layers, items: Labelled, present: NDArray[np.int64], goal: _Goal) -> None:
+        for i, matrix in enumerate(layers.hidden):
+            setattr(self, f"hidden_{i}_", matrix.detach().numpy())
+        self.last_, self.last_bias_ = layers.weight.detach().numpy(), layers.bias.detach().numpy()
+        if goal.vectors is not None:
+            plain = affine(goal.scale * goal.vectors.numpy().astype(np.float64))
+            self.vectors_, self.vectors_bias_ = plain.weight, plain.bias
+        final: Affine = self.program()[-1]  # type: ignore[assignment]
+        if len(present) == items.n_classes:
+            return
+        # The added rows are means of the others: they have the same factors as those, before and behind.
+        hidden = run(self.program()[:-1], items.features)
+        full = over_all_classes(final, present, items.n_classes, hidden)
+        if goal.vectors is not None:
+            self.vectors_, self.vectors_bias_ = full.weight, full.bias
+            return
+        rows = np.tile(self.last_.mean(axis=0), (items.n_classes, 1))
+        rows[present] = self.last_
+        self.last_, self.last_bias_ = rows, full.bias.astype(np.float32)
+
+
+class _Goal(NamedTuple):
+    """Fixed vectors (m classes) or None with their scale, log prior or None, and label smoothing."""
+
+    vectors: Tensor | None
+    scale: float
+    prior: Tensor | None
+    label_smoothing: float
+
+
+def _prior(items: Labelled, present: NDArray[np.int64], adjust: float) -> Tensor | None:
+    mass = items.mass()[present]
+    return torch.from_numpy(adjust * np.log(mass / mass.sum())).float() if adjust else None
+
+
+def _begin(d: int, widths: Sequence[int], outputs: int, rng: np.random.Generator) -> Layers:
+    """He's scale for the hidden matrices, zeros for the last one without fixed vectors to reach."""
+    sizes = [d, *widths]
+    hidden = [
+        torch.from_numpy((rng.normal(size=(h, w)) * np.sqrt(2 / w)).astype(np.float32))
+        for w, h in pairwise(sizes)
+    ]
+    last = (rng.normal(size=(outputs, sizes[-1])) * 0.1 / np.sqrt(sizes[-1])).astype(np.float32)
+    layers = Layers(hidden, torch.from_numpy(last), torch.zeros(outputs))
+    for tensor in (*layers.hidden, layers.weight, layers.bias):
+        tensor.requires_grad_()
+    return layers
+
+
+def _gone_on(layers: Layers, earlier: Network, present: NDArray[np.int64] | None) -> Layers:
+    """The earlier network where its shapes fit; its lengths are those that a new one begins with."""
+    hidden = [getattr(earlier, f"hidden_{i}_", None) for i in range(len(layers.hidden))]
+    if earlier.n_hidden_ != len(layers.hidden) or any(
+        old is None or old.shape != new.shape for old, new in zip(hidden, layers.hidden, strict=True)
+    ):
+        return layers
+    with torch.no_grad():
+        for old, new in zip(hidden, layers.hidden, strict=True):
+            matrix = torch.from_numpy(np.array(old))
+            new.copy_(matrix * (new.norm() / matrix.norm().clamp_min(1e-12)))
+        rows = np.arange(len(layers.weight)) if present is None else present
+        known = np.flatnonzero(rows < len(earlier.last_))
+        if earlier.last_.shape[1] == layers.weight.shape[1]:
+            layers.weight[known] = torch.from_numpy(earlier.last_[rows[known]])
+            layers.bias[known] = torch.from_numpy(earlier.last_bias_[rows[known]])
+    return layers
+
+
+def _targets(items: Labelled, present: NDArray[np.int64]) -> Tensor:
+    if items.soft:
+        return torch.from_numpy(np.ascontiguousarray(items.targets[:, present], dtype=np.float32))
+    return torch.from_numpy(np.searchsorted(present, items.targets))
+
+
+def _held_out(items: Labelled, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A random share of the items, never a class's last one; none when there would be too few."""
+    n = len(items.features)
+    held = np.zeros(n, dtype=bool)
+    if n * HOLD_OUT < LEAST_HELD_OUT:
+        return held
+    order = rng.permutation(n)
+    classes = items.likeliest[order]
+    _, first = np.unique(classes, return_index=True)
+    free = np.setdiff1d(np.arange(n), first)
+    held[order[free[: int(n * HOLD_OUT)]]] = True
+    return held
+
+
+def _step(
+    optimiser: torch.optim.Optimizer,
+    layers: Layers,
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    goal: _Goal,
+    lengths: Sequence[float],
+) -> None:
+    """One mini-batch, then every hidden matrix back to its length."""
+    optimiser.zero_grad(set_to_none=True)
+    _loss(layers, goal, x, y, weight).backward()
+    optimiser.step()
+    with torch.no_grad():
+        for matrix, length in zip(layers.hidden, lengths, strict=True):
+            matrix *= length / matrix.norm().clamp_min(1e-12)
+
+
+def _hidden(layers: Layers, x: Tensor) -> Tensor:
+    for matrix in layers.hidden:
+        raw = x @ matrix.T
+        centred = raw - raw.mean(dim=1, keepdim=True)
+        x = torch.relu(centred * (len(matrix) ** 0.5 / centred.norm(dim=1, keepdim=True).clamp_min(1e-12)))
+    return x
+
+
+def _loss(layers: Layers, goal: _Goal, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    hidden = _hidden(layers, x)
+    bias: Tensor | None = layers.bias
+    place, classes = hidden, layers.weight
+    if goal.vectors is not None:
+        place, classes, bias = hidden @ layers.weight.T + layers.bias, goal.vectors, None
+    return linear_cross_entropy(
+        place,
+        classes,
+        y,
+        bias=bias,
+        normalize=goal.vectors is not None,
+        scale=goal.scale,
+        class_prior=goal.prior,
+        sample_weight=weight,
+        label_smoothing=goal.label_smoothing,
+        check_values=False,
+    )
+
+
+@torch.no_grad()
+def _refinement(layers: Layers, goal: _Goal, x: Tensor, y: Tensor, weight: Tensor) -> float:
+    """Negative log-likelihood at the temperature that is best for these items."""
+    parts = []
+    for rows in torch.arange(len(x)).split(_ROWS):
+        hidden = _hidden(layers, x[rows])
+        if goal.vectors is None:
+            parts.append(hidden @ layers.weight.T + layers.bias)
+        else:
+            place = torch.nn.functional.normalize(hidden @ layers.weight.T + layers.bias)
+            parts.append(goal.scale * place @ goal.vectors.T)
+    logits = torch.cat(parts).double()
+    share = weight.double() / weight.double().sum()
+    picked = torch.nn.functional.one_hot(y, logits.shape[1]).double() if y.dim() == 1 else y.double()
+
+    def surprise(log_sharpness: float) -> float:
+        sharpened = float(np.exp(log_sharpness)) * logits
+        return float(share @ (torch.logsumexp(sharpened, dim=1) - (picked * sharpened).sum(dim=1)))
+
+    found = minimize_scalar(surprise, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-2})
+    return float(found.fun)
+
+
+def _copied(layers: Layers) -> Layers:
+    return Layers(
+        [matrix.detach().clone() for matrix in layers.hidden],
+        layers.weight.detach().clone(),
+        layers.bias.detach().clone(),
+    )
