@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from plumbline_backend.criteria.book import OVERALL_TEXT, classes_of
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
-from plumbline_backend.domain.errors import InputError, did_you_mean
+from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
 from plumbline_backend.domain.grades import FAIL, PASS, Verdict
 from plumbline_backend.domain.types import Job, NewJudgement
 from plumbline_backend.importers.outputs import FoundOutput, accepted, n_alike, write_outputs
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 CAME_ALONG = "grades_and_verdicts.json"
 """Beside the pool: what the file said of its outputs, until it is in the ledger."""
-DEMO_OUTPUTS = Path(__file__).parent / "demo_outputs"
-DEMOS = {"replies": ("Replies to customers", "support_replies.jsonl")}
-"""Grading demos: title and file. Their outputs were written for this purpose; see the source note beside them."""
+DEMOS = {"replies": ("Replies to customers", "support_replies")}
+"""Grading demos: title and folder. Their outputs were written for this purpose; see the source note in it."""
+DATA_FOLDERS = (Path(__file__).parent / "data", Path(__file__).parents[2] / "data")
+"""Where an installed package and a checkout keep them."""
 
 
 def import_outputs(spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Mapping[str, Any]:
@@ -55,8 +56,14 @@ def import_outputs(spec: Mapping[str, Any], report: Callable[[float, str], None]
         "n_alike": n_alike(outputs),
         "problems": [str(problem) for problem in found.problems[:100]],
         "notes": list(found.notes),
-        "template": found.template,
+        "template": found.template or _template_beside(path),
     }
+
+
+def _template_beside(path: Path) -> str:
+    """The prompt with its variables, where it lies beside the outputs as prompt.txt."""
+    beside = path.with_name("prompt.txt")
+    return beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
 
 
 def start(
@@ -67,6 +74,7 @@ def start(
     mapping: Mapping[str, Any] | None,
     on_problem: str,
     demo: str | None = None,
+    by: str | None = None,
 ) -> Job:
     """Import in the background; the job's result holds slug, n_items, n_skipped, n_alike, notes."""
     if not name.strip():
@@ -84,21 +92,26 @@ def start(
         "import",
         None,
         Work("import_outputs", spec),
-        on_result=lambda _, result: create(workspace, name.strip(), result, demo),
+        on_result=lambda _, result: create(workspace, name.strip(), result, demo, by),
         lane=f"import-{slug}",
         summary={"slug": slug, "name": name.strip(), "purpose": GRADE_PURPOSE},
     )
 
 
 def demo_file(name: str) -> tuple[str, Path]:
-    """Title and file of a grading demo. Raises InputError with the nearest name."""
+    """Title and file of a grading demo. Raises InputError with the nearest name, NotFoundError without its file."""
     if name not in DEMOS:
         raise InputError(f"grading demo {name!r} does not exist; {did_you_mean(name, DEMOS)}")
-    title, file = DEMOS[name]
-    return title, DEMO_OUTPUTS / file
+    title, folder = DEMOS[name]
+    for place in DATA_FOLDERS:
+        if (place / folder / "outputs.jsonl").is_file():
+            return title, place / folder / "outputs.jsonl"
+    raise NotFoundError(f"grading demo {name!r}: its file is missing from this installation")
 
 
-def create(workspace: Workspace, name: str, result: Mapping[str, Any], demo: str | None) -> None:
+def create(
+    workspace: Workspace, name: str, result: Mapping[str, Any], demo: str | None, by: str | None = None
+) -> None:
     """Write the project's rows once its pool is complete on disk, then the grades and verdicts of the file."""
     file = workspace.folder / "pool" / result["slug"] / CAME_ALONG
     came_along = json.loads(file.read_text(encoding="utf-8"))
@@ -114,7 +127,7 @@ def create(workspace: Workspace, name: str, result: Mapping[str, Any], demo: str
         "graded_at_import": sorted({row[0] for row in came_along["grades"]}),
     }
     store = workspace.store
-    row = store.projects.create(result["slug"], name, result["n_items"], settings)
+    row = store.projects.create(result["slug"], name, result["n_items"], settings, by)
     question = store.questions.create(
         row.id, OVERALL_TEXT, "pass_fail", "", classes_of("pass_fail"), by="import"
     )

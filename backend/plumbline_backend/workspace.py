@@ -10,18 +10,20 @@ import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
 
 from plumbline_backend import grading_import
+from plumbline_backend.backup import write_backup
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, did_you_mean
 from plumbline_backend.domain.schema import first_classes, natural_order
 from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
 from plumbline_backend.grading import GradingProject
 from plumbline_backend.importers import OnProblem, Preview, inspect_file
-from plumbline_backend.jobs.executors import Executor, SubprocessExecutor, Work
+from plumbline_backend.jobs.executors import Executor, Report, SubprocessExecutor, Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.pool.demos import demo_named
 from plumbline_backend.pool.pool import Pool
@@ -128,22 +130,31 @@ class Workspace:
         *,
         format_name: str | None = None,
         on_problem: OnProblem = "refuse",
+        by: str | None = None,
     ) -> Job:
         """Import LLM outputs as a new grading project in the background; the job's result holds its slug.
 
         mapping: what each column of a CSV or JSONL file is (`OutputMapping.to_dict()`); None: as the names suggest.
         """
-        return grading_import.start(self, Path(path), name, format_name, mapping, on_problem)
+        return grading_import.start(self, Path(path), name, format_name, mapping, on_problem, by=by)
 
     def import_outputs(self, path: str | Path, name: str, **options: Any) -> GradingProject:
         """`start_import_outputs` and wait for it."""
         job = self.jobs.wait(self.start_import_outputs(path, name, **options).id, timeout_s=24 * 3600)
         return self.grading((job.result or {})["slug"])
 
-    def start_grading_demo(self, name: str = "replies") -> Job:
+    def start_grading_demo(self, name: str = "replies", by: str | None = None) -> Job:
         """Build a demo of outputs to grade in the background."""
         title, file = grading_import.demo_file(name)
-        return grading_import.start(self, file, title, None, None, "refuse", demo=name)
+        return grading_import.start(self, file, title, None, None, "refuse", demo=name, by=by)
+
+    def create_grading_demo(self, name: str = "replies") -> GradingProject:
+        """The grading demo of this name, made when it is not there yet."""
+        there = self.grading_demo(name)
+        if there is not None:
+            return there
+        job = self.jobs.wait(self.start_grading_demo(name).id)
+        return self.grading((job.result or {})["slug"])
 
     def grading_demo(self, name: str = "replies") -> GradingProject | None:
         """The oldest grading demo of this name, None while there is none."""
@@ -182,7 +193,7 @@ class Workspace:
         slug = next(slugs, None)
         return None if slug is None else self.project(slug)
 
-    def start_demo(self, name: str) -> Job:
+    def start_demo(self, name: str, by: str | None = None) -> Job:
         """Build a demo project in the background."""
         demo = demo_named(name)
         slug = self.free_slug(name)
@@ -198,6 +209,7 @@ class Workspace:
             "label_use": "reference",
             "guidelines": demo.guidelines,
             "demo": name,
+            "by": by,
         }
         return self._start("demo", slug, spec, made)
 
@@ -216,8 +228,11 @@ class Workspace:
         label_use: LabelUse = "reference",
         text: str = DEFAULT_QUESTION,
         on_problem: OnProblem = "refuse",
+        by: str | None = None,
     ) -> Job:
         """Import a file as a new project in the background. The job's result holds slug, n_items and n_skipped.
+
+        by: name of the account that will own it, where there are accounts.
 
         label_use: what the label column is for: "reference" keeps it hidden beside the items, "training" records
         it as imported judgements, "ignore" drops it. Raises InputError on a bad name or choice.
@@ -241,7 +256,7 @@ class Workspace:
             "import",
             slug,
             spec,
-            {"name": name.strip(), "text": text, "label_use": label_use, "guidelines": "", "demo": None},
+            {"name": name.strip(), "text": text, "label_use": label_use, "guidelines": "", "demo": None, "by": by},
         )
 
     def import_items(
@@ -272,6 +287,24 @@ class Workspace:
         folder.mkdir()
         return upload_id, folder / safe
 
+    # Backup
+
+    @property
+    def backups_folder(self) -> Path:
+        """Where backups lie that were made while the server runs."""
+        return self.folder / "backups"
+
+    def start_backup(self) -> Job:
+        """Back the whole workspace up in the background; the job's result holds the file's name."""
+        self.backups_folder.mkdir(exist_ok=True)
+        name = datetime.now(UTC).strftime("plumbline-%Y%m%dT%H%M%S%f.tar")
+
+        def run(report: Report) -> Mapping[str, Any]:
+            made = write_backup(self.folder, self.store.database, self.backups_folder / name, report)
+            return {"file": name, "bytes": made.n_bytes}
+
+        return self.jobs.start("backup", None, run, lambda *_: None, lane="backup")
+
     # How a project comes to be
 
     def _start(self, kind: str, slug: str, spec: Mapping[str, Any], made: Mapping[str, Any]) -> Job:
@@ -297,7 +330,7 @@ class Workspace:
             "n_skipped": result["n_skipped"],
             "demo": made["demo"],
         }
-        row = self.store.projects.create(slug, made["name"], pool.n_items, settings)
+        row = self.store.projects.create(slug, made["name"], pool.n_items, settings, made["by"])
         question = self.store.questions.create(
             row.id, made["text"], "choice", made["guidelines"], classes, by="import"
         )
