@@ -79,7 +79,9 @@ def compare(
 
 def _choice(compared: Sequence[Compared], best: str) -> tuple[str, str]:
     for row in compared:
-        if row.name in (NONE, "temperature") and row.name != best and not row.above_best.low > 0:
+        if row.name == best:
+            break
+        if row.name in (NONE, "temperature") and not row.above_best.low > 0:
             return row.name, (
                 f"{row.name} is the simplest that is not worse than {best}: its NLL is {row.above_best.value:.4f} "
                 f"above, with 0 inside the 95 % interval of the difference ({row.above_best.low:.4f} to "
