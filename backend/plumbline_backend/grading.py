@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plumbline_backend.criteria import regrade
+from plumbline_backend.criteria import library, regrade
 from plumbline_backend.criteria.book import CriteriaBook
 from plumbline_backend.criteria.design import SamplingDesign
 from plumbline_backend.criteria.gradebook import GradeBook, grade_of, truth_of
@@ -119,6 +119,19 @@ class GradingProject:
     def add_criterion(self, name: str, text: str, *, by: str, **options: Any) -> Criterion:
         """A new criterion. Options: guidelines, kind ("pass_fail" or "rating"), pass_from, ffr_limit, source."""
         return self.book.add(name, text, by=by, **options)
+
+    def add_from_library(
+        self, key: str, *, by: str, parameters: Mapping[str, Any] | None = None
+    ) -> tuple[Criterion, GradingJudge | None]:
+        """A criterion of the library with its assertion, if it has one. Raises InputError, ConflictError."""
+        found = library.filled(key, parameters)
+        made = self.add_criterion(
+            found.name, found.text, by=by, guidelines=found.guidelines, source=f"library:{key}"
+        )
+        if found.code is None:
+            return made, None
+        name = found.name if not self._judge_named(found.name) else f"{found.name} ({made.id})"
+        return made, self.add_judge(made.id, "assertion", name, {"code": found.code})
 
     def edit_criterion(self, criterion_id: int, *, by: str, **changes: Any) -> Criterion:
         """Change name, text, guidelines, pass_from or ffr_limit. New wording makes older grades stale unless
@@ -302,6 +315,9 @@ class GradingProject:
         return choose_set(
             candidates_of(list(table.judges), table), self.truth(designed=True), min_coverage, max_ffr
         )
+
+    def _judge_named(self, name: str) -> bool:
+        return any(judge.name == name for judge in self.judges(every_version=True))
 
     def _draws(self) -> dict[int, Draw]:
         return {draw.query_id: draw for draw in self.design.draws()}
