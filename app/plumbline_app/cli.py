@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from plumbline_app.commands.backup import backup
 from plumbline_app.commands.calibrate import calibrate
 from plumbline_app.commands.check_plugin import check_plugin
+from plumbline_app.commands.restore import restore
 from plumbline_app.commands.simulate import simulate
 from plumbline_app.doctor import examine
 from plumbline_backend.domain.errors import InputError, PlumblineError
@@ -42,6 +44,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 app.command()(calibrate)
 app.command()(simulate)
+app.command()(backup)
+app.command()(restore)
 app.command()(check_plugin)
 
 

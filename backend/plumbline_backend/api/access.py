@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from plumbline_backend.domain import people
 from plumbline_backend.store.tokens import Tokens
 
 Need = Literal["read", "label", "edit", "own"]
@@ -22,6 +23,7 @@ class Caller(NamedTuple):
 
     person: str
     by_token: bool
+    access: people.Access = people.EVERYTHING
 
 
 class Access(Protocol):

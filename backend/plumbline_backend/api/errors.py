@@ -18,6 +18,7 @@ from plumbline_backend.domain.errors import (
     PlumblineError,
     shorten,
 )
+from plumbline_backend.people.errors import ForbiddenError
 from plumbline_backend.store import DatabaseError
 
 STATUS: tuple[tuple[type[PlumblineError], int], ...] = (
@@ -25,6 +26,7 @@ STATUS: tuple[tuple[type[PlumblineError], int], ...] = (
     (ConflictError, 409),
     (InputError, 422),
     (JobFailedError, 409),
+    (ForbiddenError, 403),
     (DatabaseError, 503),
 )
 MAX_SHOWN = 10

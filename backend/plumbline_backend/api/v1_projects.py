@@ -39,16 +39,16 @@ def project_routes(workspace: Workspace, access: Access) -> APIRouter:
     read, edit, own = (needs(access, need) for need in ("read", "edit", "own"))
 
     @router.get("/projects", tags=["projects"])
-    def projects(limit: Limit = 100, after: After = -1, _: Caller = read) -> ProjectsPage:
-        """The projects, oldest first."""
-        found = [row for row in workspace.projects() if row.id > after]
+    def projects(limit: Limit = 100, after: After = -1, caller: Caller = read) -> ProjectsPage:
+        """The projects that the caller takes part in, oldest first."""
+        found = [row for row in workspace.projects() if row.id > after and caller.access.sees(row.slug)]
         page = found[:limit]
         return ProjectsPage(
             projects=[_project(row) for row in page], next=page[-1].id if len(found) > limit else None
         )
 
     @router.post("/projects", tags=["projects"], status_code=202)
-    def import_upload(body: ImportIn, _: Caller = own) -> JobOut:
+    def import_upload(body: ImportIn, caller: Caller = own) -> JobOut:
         """Import an uploaded file as a new project, in the background. The job's result holds its slug."""
         path = workspace.upload_path(body.upload)
         columns = _with_roles(workspace.inspect(path).columns, body.roles)
@@ -59,6 +59,7 @@ def project_routes(workspace: Workspace, access: Access) -> APIRouter:
             label_use=body.label_use,
             text=body.question or DEFAULT_QUESTION,
             on_problem="skip" if body.skip_bad_rows else "refuse",
+            by=None if caller.access.person is None else caller.person,
         )
         return job_out(job)
 

@@ -13,6 +13,7 @@ from plumbline_backend.api.strict import StrictRoute
 from plumbline_backend.api.uploads import job_out
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.types import Job
+from plumbline_backend.exports import find
 from plumbline_backend.workspace import Workspace
 
 DATA_HEADERS = {
@@ -53,6 +54,17 @@ def work_routes(workspace: Workspace, access: Access) -> APIRouter:
         """Train now if there is anything new to learn; null when there is not."""
         started = workspace.project(slug).fit()
         return None if started is None else job_out(started)
+
+    @router.post("/backups", tags=["backups"], status_code=202)
+    def backup(_: Caller = own) -> JobOut:
+        """Back the whole workspace up. The job's result names the file."""
+        return job_out(workspace.start_backup())
+
+    @router.get("/backups/{name}", tags=["backups"], response_class=FileResponse)
+    def download_backup(name: str, _: Caller = own) -> FileResponse:
+        """A finished backup, for `plumbline restore`."""
+        path = find(workspace.backups_folder, name)
+        return FileResponse(path, filename=name, media_type="application/x-tar", headers=DATA_HEADERS)
 
     _export_routes(router, workspace, read)
     return router

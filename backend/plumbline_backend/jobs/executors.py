@@ -58,6 +58,7 @@ class SubprocessExecutor:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._lanes: dict[str, subprocess.Popen[str]] = {}
+        self._closed = False
         self._lock = threading.Lock()
 
     def run(self, lane: str, work: Work, report: Report) -> Mapping[str, Any]:
@@ -91,6 +92,7 @@ class SubprocessExecutor:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             lanes = list(self._lanes)
         for lane in lanes:
             self.stop(lane)
@@ -104,6 +106,8 @@ class SubprocessExecutor:
 
     def _worker(self, lane: str) -> subprocess.Popen[str]:
         with self._lock:
+            if self._closed:
+                raise JobFailedError("no worker can start: the workspace is closing")
             worker = self._lanes.get(lane)
             if worker is None or worker.poll() is not None:
                 if worker is not None:

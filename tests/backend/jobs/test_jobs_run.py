@@ -254,3 +254,10 @@ def test_the_control_without_the_sweeper_stays_running(store, monkeypatch):
     assert jobs.get(job.id).state == "running"
     go_on.set()
     jobs.close()
+
+
+def test_no_worker_starts_once_the_executor_is_closed(executor, tmp_path):
+    executor.close()
+    with pytest.raises(JobFailedError, match="closing"):
+        executor.run("a", demo(tmp_path / "wine"), lambda *_: None)
+    assert executor._lanes == {}
