@@ -48,7 +48,8 @@ def open_set_rule(score: str, held_out: NDArray[np.floating[Any]], kept: float =
     """The threshold that keeps at least `kept` of known items, from scores (n,) of known items not trained on.
 
     It is the ceil((n + 1) kept)-th least of them, so the promise holds for new known items on average; infinite
-    (nothing is ever refused) when n is too small to promise it. Raises InputError on scores that are NaN or kept outside (0, 1).
+    (nothing is ever refused) when n is too small to promise it.
+    Raises InputError on scores that are NaN or kept outside (0, 1).
     """
     held_out = np.asarray(held_out, dtype=np.float64)
     if not 0 < kept < 1:
