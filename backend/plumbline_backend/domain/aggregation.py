@@ -27,7 +27,8 @@ _TINY = 1e-300
 class Aggregated:
     """proba: (n, K) soft labels, rows sum to 1, uniform for items without answers. label: (n,) the likeliest class.
 
-    skill: (n_workers,) in the method's own unit (see there), NaN for workers without answers. more: what else it learned.
+    skill: (n_workers,) in the method's own unit (see there), NaN for workers without answers.
+    more: what else it learned.
     """
 
     proba: NDArray[np.float64]
@@ -46,7 +47,7 @@ class _Answers(NamedTuple):
 
 
 def majority(ratings: NDArray[np.integer[Any]], n_classes: int) -> Aggregated:
-    """Shares of the votes; equal votes go to the class with the lower index. skill: share of agreement with the majority."""
+    """Shares of the votes; equal votes go to the class with the lower index. skill: agreement with the majority."""
     answers = _answers(ratings, n_classes)
     proba = _normalised(_votes(answers))
     return _result(proba, answers)
@@ -55,10 +56,14 @@ def majority(ratings: NDArray[np.integer[Any]], n_classes: int) -> Aggregated:
 def dawid_skene(ratings: NDArray[np.integer[Any]], n_classes: int) -> Aggregated:
     """EM over a confusion matrix per worker, C_w[k, j] = P(answers j | true k), from the majority's start.
 
+    With fewer than two workers, who can tell nothing about each other, it is the majority.
+
     skill: probability of a right answer, averaged over classes by their share. more["confusion"]: (n_workers, K, K).
     Source: Dawid and Skene 1979.
     """
     answers = _answers(ratings, n_classes)
+    if len(set(answers.worker.tolist())) < 2:
+        return majority(ratings, n_classes)
     n, n_workers, k = answers.shape
     confusion = np.zeros((n_workers, k, k))
     proba = _normalised(_votes(answers))
@@ -82,7 +87,8 @@ def mace(ratings: NDArray[np.integer[Any]], n_classes: int, restarts: int = 10, 
     """Workers know the answer with probability theta_w, and else guess from their own xi_w: P(l | k) = theta 1[l = k] +
     (1 - theta) xi_l.
 
-    EM with the best likelihood of `restarts` random starts and the majority's. skill: theta. more["guess"]: (n_workers, K).
+    EM under Jeffreys priors, the best likelihood of `restarts` random starts and an even one. skill: theta.
+    more["guess"]: (n_workers, K).
     Source: Hovy et al. 2013.
     """
     answers = _answers(ratings, n_classes)
@@ -97,10 +103,12 @@ def mace(ratings: NDArray[np.integer[Any]], n_classes: int, restarts: int = 10, 
 def glad(ratings: NDArray[np.integer[Any]], n_classes: int) -> Aggregated:
     """P(right) = sigmoid(alpha_w beta_i): workers have an ability, items an easiness beta > 0; errors fall evenly.
 
-    EM with gradient steps on alpha and log beta under standard normal priors around 1 and 0. skill: alpha (negative: worse
-    than chance). more["easiness"]: (n_items,). Source: Whitehill et al. 2009.
+    EM with gradient steps on alpha and log beta under standard normal priors around 1 and 0. skill: alpha (negative:
+    worse than chance). more["easiness"]: (n_items,). Source: Whitehill et al. 2009.
     """
     answers = _answers(ratings, n_classes)
+    if len(set(answers.worker.tolist())) < 2:
+        return majority(ratings, n_classes)
     n, n_workers, k = answers.shape
     alpha, log_beta = np.ones(n_workers), np.zeros(n)
     wrong = np.log(max(k - 1, 1))
@@ -129,7 +137,7 @@ def glad(ratings: NDArray[np.integer[Any]], n_classes: int) -> Aggregated:
 
 
 class TopTwo(NamedTuple):
-    """Of each item the likeliest answer and its rival, (n,) each, and how sure people are of the first: (n,) in (.5, 1)."""
+    """Of each item the likeliest answer and its rival, (n,) each; confusion (n,) in (.5, 1): how sure the first is."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -140,7 +148,7 @@ class TopTwo(NamedTuple):
 def top_two(ratings: NDArray[np.integer[Any]], n_classes: int) -> TopTwo:
     """The two most plausible answers of every item, by the spectral method of Jeong and Chung 2023.
 
-    confusion: the probability q of the first among answers that are one of the two; 1/2 means nobody can tell them apart.
+    confusion: the probability q of the first among answers that are one of the two; at 1/2 nobody can tell them apart.
     skill: (n_workers,) the probability of not guessing. Needs at least three classes and two workers.
     Raises InputError otherwise, and as `majority`.
     """
@@ -203,7 +211,7 @@ def _mace_from(
         knew = proba[answers.item, answers.label] * knows / np.maximum(lucky + knows, _TINY)
         total = np.bincount(answers.worker, minlength=n_workers)
         theta = (np.bincount(answers.worker, knew, n_workers) + 0.5) / (total + 1)
-        spread = np.full(n_workers * k, SMOOTHING)
+        spread = np.full(n_workers * k, 0.5)
         np.add.at(spread, answers.worker * k + answers.label, 1 - knew)
         guess = _normalised(spread.reshape(n_workers, k))
         if likelihood - before < TOLERANCE * n:
@@ -253,8 +261,10 @@ def _answers(ratings: NDArray[np.integer[Any]], n_classes: int) -> _Answers:
             f"rating of item {item} by worker {worker} is {ratings[item, worker]}; expected a class from 0 to "
             f"{n_classes - 1}, or {MISSING} for none"
         )
-    item, worker = np.nonzero(ratings != MISSING)
-    return _Answers(item, worker, ratings[item, worker].astype(np.int64), (*ratings.shape, n_classes))
+    given = np.argwhere(ratings != MISSING)
+    n, n_workers = ratings.shape
+    labels = ratings[given[:, 0], given[:, 1]].astype(np.int64)
+    return _Answers(given[:, 0], given[:, 1], labels, (n, n_workers, n_classes))
 
 
 def _votes(answers: _Answers) -> NDArray[np.float64]:
