@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
+from plumbline_app.access import ApiAccess, Gate, access_of
 from plumbline_app.grade_api import grade_routes
 from plumbline_app.guard import LOOPBACK, Guard
 from plumbline_app.label_api import label_routes
+from plumbline_app.login import login_routes
 from plumbline_app.map_api import map_routes
 from plumbline_app.mount import mount_pages
 from plumbline_app.pages.grading_page import GradingPage
@@ -23,11 +27,14 @@ from plumbline_app.pages.missing import MissingPage
 from plumbline_app.pages.page import Page
 from plumbline_app.session import Session, is_dark, person_of, person_of_request
 from plumbline_app.theme import css_variables
+from plumbline_app.views import project_view, workspace_view
 from plumbline_backend.api.access import TokenAccess
 from plumbline_backend.api.errors import install_error_answers
 from plumbline_backend.api.routes import create_router
 from plumbline_backend.api.v1 import create_api
 from plumbline_backend.domain.errors import NotFoundError
+from plumbline_backend.domain.people import EVERYTHING
+from plumbline_backend.people.service import OWNER, PeopleService
 
 if TYPE_CHECKING:
     from plumbline_backend.workspace import Workspace
@@ -51,9 +58,9 @@ HERE = Path(__file__).parent
 
 
 def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 5006) -> None:
-    """Serve the workspace until interrupted. On a loopback address only loopback names are answered."""
-    hosts = LOOPBACK if host in LOOPBACK else None
-    app = create_app(workspace, hosts=hosts)
+    """Serve the workspace until interrupted. On a loopback address only loopback names are answered, and nobody has to
+    sign in; on any other address everybody has to."""
+    app = create_app(workspace, hosts=_hosts(workspace, host), people=people_of(workspace, host))
     # Bokeh compresses nothing itself and talks to the same machine most of the time: compression only adds delay.
     config = uvicorn.Config(
         app,
@@ -66,12 +73,39 @@ def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 5006) -> No
     uvicorn.Server(config).run()
 
 
-def create_app(workspace: Workspace, hosts: Iterable[str] | None = LOOPBACK) -> FastAPI:
+def people_of(workspace: Workspace, host: str) -> PeopleService | None:
+    """The accounts of the workspace where a login is needed; None in single-user mode, on a loopback address.
+
+    Prints the generated password of the first owner, once.
+    """
+    if host in LOOPBACK and not workspace.settings["require_login"]:
+        return None
+    people = PeopleService(workspace.store, workspace.folder)
+    password = people.ensure_owner()
+    if password is not None:
+        print(f"First start with a login. Sign in as {OWNER!r} with the password {password}", flush=True)
+        print("It is shown this once; change it under your name, top right.", flush=True)
+    return people
+
+
+def _hosts(workspace: Workspace, host: str) -> frozenset[str] | None:
+    """Names under which the server answers: the public one and loopback; any where only the address is known."""
+    public = urlsplit(workspace.settings["public_url"]).hostname
+    if host not in LOOPBACK and public is None:
+        return None
+    return frozenset(LOOPBACK) | ({public} if public else frozenset())
+
+
+def create_app(
+    workspace: Workspace, hosts: Iterable[str] | None = LOOPBACK, people: PeopleService | None = None
+) -> FastAPI:
     """The application over an open workspace, which stays the caller's to close.
 
-    hosts: names under which the server may be addressed; None allows any. `app.state.pages` knows the open sessions.
+    hosts: names under which the server may be addressed; None allows any. people: whom the login knows; None is
+    single-user mode. `app.state.pages` knows the open sessions.
     """
     app = FastAPI(title="Plumbline", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.add_middleware(Gate, people=people)
     app.add_middleware(Guard, hosts=hosts)
 
     install_error_answers(app)
@@ -82,41 +116,61 @@ def create_app(workspace: Workspace, hosts: Iterable[str] | None = LOOPBACK) -> 
         return PlainTextResponse(_theme_css(), media_type="text/css")
 
     @app.get("/p/{project}", include_in_schema=False)
-    def project_page(project: str) -> RedirectResponse:
+    def project_page(request: Request, project: str) -> RedirectResponse:
         """A project's address alone leads to its Label page, or to its Grade page where it holds outputs."""
+        slug, labels = quote(project, safe=""), access_of(request).can(project, "label")
         try:
             workspace.grading(project)
         except NotFoundError:
-            return RedirectResponse(f"/p/{project}/label")
-        return RedirectResponse(f"/p/{project}/grade")
+            return RedirectResponse(f"/p/{slug}/{'label' if labels else 'data'}")
+        return RedirectResponse(f"/p/{slug}/{'grade' if labels else 'judges'}")
 
     app.mount("/assets", StaticFiles(directory=HERE / "static"), name="assets")
-    access = TokenAccess(
-        workspace.store.tokens, lambda request: person_of_request(request.headers, request.cookies)
-    )
     app.include_router(create_router(workspace))
-    app.include_router(create_api(workspace, access))
+    app.include_router(create_api(workspace, _api_access(workspace, people)))
     app.include_router(label_routes(workspace))
     app.include_router(map_routes(workspace))
     app.include_router(grade_routes(workspace))
-    builders = {path: partial(_build, workspace, target) for path, target in PAGES.items()}
-    app.state.pages = mount_pages(app, builders, instance=workspace.started)
+    if people is not None:
+        app.include_router(login_routes(people, workspace.settings["public_url"]))
+    builders = {path: partial(_build, workspace, people, target) for path, target in PAGES.items()}
+    key = None if people is None else people.page_key
+    app.state.pages = mount_pages(app, builders, instance=workspace.started, key=key)
     return app
 
 
-def _build(workspace: Workspace, target: str, route: Mapping[str, Any], cookies: Mapping[str, str]) -> Page:
+def _api_access(workspace: Workspace, people: PeopleService | None) -> ApiAccess | TokenAccess:
+    if people is not None:
+        return ApiAccess()
+    tokens = workspace.store.tokens
+    return TokenAccess(tokens, lambda request: person_of_request(request.headers, request.cookies))
+
+
+def _build(
+    workspace: Workspace,
+    people: PeopleService | None,
+    target: str,
+    route: Mapping[str, Any],
+    cookies: Mapping[str, str],
+    ticket: str,
+) -> Page:
     """The page for a tab; a page that says so, when there is no such project."""
-    person, dark = person_of(cookies), is_dark(cookies)
+    access = EVERYTHING if people is None else people.access_by_ticket(ticket)
     slug = route.get("project")
+    if access is None or (slug is not None and not access.sees(slug)):
+        raise PermissionError("a page was asked for past the gate")
+    person = person_of(cookies) if access.person is None else access.person.name
+    blank = Session(workspace_view(workspace, access), None, person, is_dark(cookies), None, access, people)
     module, _, name = target.partition(":")
     page_class: type[Page] = getattr(import_module(module), name)
     try:
         if slug is not None and issubclass(page_class, GradingPage):
-            return page_class(Session(workspace, None, person, dark, grading=workspace.grading(slug)))
-        project = None if slug is None else workspace.project(slug)
+            return page_class(replace(blank, grading=project_view(workspace.grading(slug), access)))
+        if slug is None:
+            return page_class(blank)
+        return page_class(replace(blank, project=project_view(workspace.project(slug), access)))
     except NotFoundError as error:
-        return MissingPage(Session(workspace, None, person, dark), str(error))
-    return page_class(Session(workspace, project, person, dark))
+        return MissingPage(blank, str(error))
 
 
 def _theme_css() -> str:

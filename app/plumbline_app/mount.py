@@ -19,7 +19,7 @@ import panel_material_ui  # noqa: F401  # before mounting: its bundle is served 
 from bokeh.application.application import SessionContext
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
-from bokeh.util.token import get_session_id
+from bokeh.util.token import get_session_id, get_token_payload
 from bokeh_fastapi.handler import WSHandler
 from fastapi import FastAPI, WebSocket
 from jinja2 import Environment, FileSystemLoader
@@ -29,7 +29,7 @@ from panel.io.state import set_curdoc
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from plumbline_app.pages.page import Page
-from plumbline_app.session import Session
+from plumbline_app.session import PERSON_COOKIE, THEME_COOKIE, TICKET_HEADER, Session
 from plumbline_app.theme import bokeh_theme
 
 SECTIONS = (
@@ -42,16 +42,24 @@ SECTIONS = (
     ("export", "Export"),
 )
 THREADS = 4
+_TICKET = TICKET_HEADER.title()
+"""As Tornado spells it."""
 UNUSED_SESSION_MS = 15_000
 """A tab that loses its connection for longer is loaded again and gets a new session."""
 
 log = logging.getLogger(__name__)
-BuildPage = Callable[[Mapping[str, str], Mapping[str, str]], Page]
-"""(route parameters, cookies) -> the page to show."""
+BuildPage = Callable[[Mapping[str, str], Mapping[str, str], str], Page]
+"""(route parameters, cookies, ticket of the session) -> the page to show."""
 
 
-def mount_pages(app: FastAPI, pages: Mapping[str, BuildPage], instance: str, **options: Any) -> Any:
-    """Serve each page at its path. Returns the BokehFastAPI application, which knows the open sessions."""
+def mount_pages(
+    app: FastAPI, pages: Mapping[str, BuildPage], instance: str, key: bytes | None = None, **options: Any
+) -> Any:
+    """Serve each page at its path. Returns the BokehFastAPI application, which knows the open sessions.
+
+    key: signs the tokens by which a tab finds its document, so that none can be made up. They stand in the page's text:
+    of the request only what is named here goes into them, and never the session's cookie.
+    """
     pn.extension(nthreads=THREADS, notifications=False)
     template = _environment().get_template("shell.html")
     applications: dict[str, Any] = {
@@ -59,6 +67,9 @@ def mount_pages(app: FastAPI, pages: Mapping[str, BuildPage], instance: str, **o
         for path, build in pages.items()
     }
     options.setdefault("unused_session_lifetime_milliseconds", UNUSED_SESSION_MS)
+    options.update(include_headers=[_TICKET], include_cookies=[PERSON_COOKIE, THEME_COOKIE])
+    if key is not None:
+        options.update(secret_key=key, sign_sessions=True)
     return add_applications(applications, app=app, **options)
 
 
@@ -71,7 +82,7 @@ def _environment() -> Environment:
 def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> None:
     """Put a page into a new document. Runs on the event loop, once per tab."""
     with set_curdoc(doc):
-        page = build(pn.state.route_params, pn.state.cookies)
+        page = build(pn.state.route_params, pn.state.cookies, pn.state.headers.get(_TICKET, ""))
         session: Session = page.session
         pn.extension(*page.extensions, nthreads=THREADS)
         pn.config.theme = "dark" if session.dark else "default"
@@ -83,6 +94,8 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
             instance=instance,
             dark=session.dark,
             person=session.person,
+            has_login=session.people is not None,
+            manages=session.access.can(session.slug, "manage") if session.slug else session.access.is_owner,
             slug=session.slug,
             name=session.name,
             section=page.section,
@@ -116,8 +129,15 @@ async def _connect_and_let_go(self: WSHandler, websocket: WebSocket) -> None:
 
 
 async def _open_like_tornado(self: WSHandler, socket: WebSocket, token: str) -> None:
-    """A tab that comes late finds its session gone: make it anew from a request such as Panel expects."""
+    """A tab that comes late finds its session gone: make it anew from a request such as Panel expects.
+
+    Raises PermissionError when the page was opened by another session than the one that connects.
+    """
     session_id = get_session_id(token)
+    opened_by = get_token_payload(token).get("headers", {}).get(_TICKET, "")
+    if opened_by != socket.headers.get(TICKET_HEADER, ""):
+        await socket.close(4401, "this page was opened by another session; load it again")
+        raise PermissionError("a page's websocket came from another session")
     if session_id not in self.application_context._sessions:
         headers = HTTPHeaders(dict(socket.headers.items()))
         line = RequestStartLine("GET", socket.url.path.removesuffix("/ws") or "/", "HTTP/1.1")

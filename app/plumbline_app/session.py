@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from plumbline_backend.domain.people import EVERYTHING, Access
+
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
+    from plumbline_backend.people.service import PeopleService
     from plumbline_backend.project import Project
     from plumbline_backend.workspace import Workspace
 
 PERSON_COOKIE = "plumbline_person"
 PERSON_HEADER = "x-plumbline-person"
+TICKET_HEADER = "x-plumbline-ticket"
+"""Set by `access.Gate` alone: names the session that a page was opened by."""
 THEME_COOKIE = "plumbline_theme"
 DEFAULT_PERSON = "me"
 MAX_PERSON_LENGTH = 60
@@ -28,6 +33,9 @@ class Session:
     person: str
     dark: bool
     grading: GradingProject | None = None
+    access: Access = EVERYTHING
+    people: PeopleService | None = None
+    """None in single-user mode."""
 
     @property
     def slug(self) -> str:

@@ -54,6 +54,12 @@ class Setting:
 TABLE: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", "address", "Address the server listens on"),
     Setting("port", 5006, "port", "Port the server listens on", 0, 65535),
+    Setting("require_login", False, "yes or no", "Ask for name and password on a loopback address too"),
+    Setting("public_url", "", "URL", "Address that people use, where a proxy stands before the server"),
+    Setting("oidc_issuer", "", "URL", "OpenID Connect issuer that people may sign in with; empty: none"),
+    Setting("oidc_client_id", "", "name", "What the issuer knows this server as"),
+    Setting("oidc_secret_env", "", "name", "Environment variable with the client's secret; empty: none"),
+    Setting("oidc_name", "single sign-on", "words", "What the issuer is called on the sign-in page"),
     Setting("database_url", "", "URL", "Database; empty means plumbline.db in the workspace"),
     Setting("strategy", "margin", "name", "Query strategy of new projects"),
     Setting("pace", "linear", "name", "Policy by which pseudo-labels are proposed"),

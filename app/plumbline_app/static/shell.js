@@ -22,17 +22,20 @@
 
   const who = document.getElementById("pl-who");
   const field = document.getElementById("pl-who-name");
-  document.getElementById("pl-person").addEventListener("click", () => {
-    who.showModal();
-    field.select();
-  });
-  who.querySelector("[value=cancel]").addEventListener("click", () => who.close("cancel"));
-  who.querySelector("form").addEventListener("submit", () => {
-    const name = field.value.trim();
-    if (!name) return;
-    remember("plumbline_person", encodeURIComponent(name));
-    location.reload();
-  });
+  // With a login the name is the account's, and there is nothing to choose.
+  if (who) {
+    document.getElementById("pl-person").addEventListener("click", () => {
+      who.showModal();
+      field.select();
+    });
+    who.querySelector("[value=cancel]").addEventListener("click", () => who.close("cancel"));
+    who.querySelector("form").addEventListener("submit", () => {
+      const name = field.value.trim();
+      if (!name) return;
+      remember("plumbline_person", encodeURIComponent(name));
+      location.reload();
+    });
+  }
 
   const banner = document.getElementById("pl-offline");
   const instance = document.body.dataset.instance;

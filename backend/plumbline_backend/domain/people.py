@@ -18,8 +18,8 @@ CAN: Mapping[Role, frozenset[Capability]] = {
     "annotator": frozenset({"read", "label", "comment"}),
     "reader": frozenset({"read"}),
 }
-"""read: items, everybody's answers, figures, finished exports. label: be asked and answer. comment: talk about items.
-edit: classes, training, review, adjudication, new exports. manage: people, settings, audit log, deletion."""
+"""read: items, everybody's answers, figures, exports. label: be asked and answer. comment: talk about items.
+edit: classes, training, review, adjudication. manage: people, settings, audit log, deletion."""
 BLIND = frozenset({"label", "comment"})
 """What is left to an annotator of a blind project: others' answers are not shown."""
 

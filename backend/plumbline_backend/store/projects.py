@@ -28,7 +28,7 @@ from plumbline_backend.store.tables import (
     questions,
 )
 from plumbline_backend.store.tables_api import webhooks
-from plumbline_backend.store.tables_people import comments, invitations, memberships
+from plumbline_backend.store.tables_people import comments, invitations, memberships, people
 
 MAX_NAME = 200
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
@@ -43,9 +43,16 @@ class Projects:
         self._database = database
 
     def create(
-        self, slug: str, name: str, n_items: int, settings: Mapping[str, Any] | None = None
+        self,
+        slug: str,
+        name: str,
+        n_items: int,
+        settings: Mapping[str, Any] | None = None,
+        owner: str | None = None,
     ) -> ProjectRow:
         """A new project. Raises ConflictError when the slug is taken, InputError for what cannot be stored.
+
+        owner: name of the account that owns it from its first moment on.
 
         slug: 1 to 80 of a-z, 0-9, - and _, not starting with - or _: it is part of URLs and folder names.
         """
@@ -61,7 +68,10 @@ class Projects:
             if connection.execute(select(projects.c.id).where(projects.c.slug == slug)).first() is not None:
                 raise ConflictError(f"a project named {slug!r} exists already; choose another name")
             statement = insert(projects).values(created_at=now(), **values).returning(projects)
-            return _project(connection.execute(statement).one())
+            made = _project(connection.execute(statement).one())
+            if owner is not None:
+                _own(connection, made.id, owner)
+            return made
 
         return self._database.write(apply)
 
@@ -119,6 +129,14 @@ class Projects:
             return _project(row)
 
         return self._database.write(apply)
+
+
+def _own(connection: Connection, project_id: int, owner: str) -> None:
+    person_id = connection.execute(select(people.c.id).where(people.c.name == owner)).scalar()
+    if person_id is None:
+        raise NotFoundError(f"there is no account named {owner!r}")
+    values = {"project_id": project_id, "person_id": person_id, "role": "owner", "added_at": now()}
+    connection.execute(insert(memberships).values(**values))
 
 
 def _delete(connection: Connection, project_id: int) -> None:
