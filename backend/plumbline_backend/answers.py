@@ -116,6 +116,11 @@ class Answers:
             ]
         return np.array(sorted(found), dtype=np.int64)
 
+    def items_of_several(self) -> list[int]:
+        """Items that more than one person has judged, in ascending order."""
+        with self._lock:
+            return sorted(item for item, by_judge in self._people.items() if len(by_judge) > 1)
+
     def closed_items(self) -> Positions:
         """Every item for which `closed` holds, in ascending order."""
         with self._lock:

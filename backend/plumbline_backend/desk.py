@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plumbline_backend.batches import Batches
+from plumbline_backend.health.health import Health
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.map.pool_map import PoolMap
 from plumbline_backend.pace.review import Review
@@ -19,5 +20,6 @@ class Desk:
 
     def __init__(self, project: Project, store: Store, jobs: Jobs) -> None:
         self.batches = Batches(project, store)
+        self.health = Health(project, store, jobs)
         self.review = Review(project, jobs)
         self.map = PoolMap(project, store, jobs)

@@ -13,6 +13,7 @@ TASKS = {
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
     "first_ranking": "plumbline_backend.first_ranking:rank_first",
+    "health": "plumbline_backend.health.task:check_health",
     "map": "plumbline_backend.map.task:make_umap",
     "neighbours": "plumbline_backend.pool.neighbours:build_index",
     "novel": "plumbline_backend.novelty.task:suggest_classes",
