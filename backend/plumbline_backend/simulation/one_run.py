@@ -58,8 +58,8 @@ def run_seed(data: Dataset, setup: Setup, seed: int, progress: Progress | None =
     rng = np.random.default_rng([seed, 17])
     pool, test = split(len(data.y), setup.test_share, rng)
     run = _Run(data, setup, pool, test, rng)
-    everything = run.trained(np.arange(len(pool)), data.y[pool])
-    full = run.accuracy_of(everything, np.unique(data.y[pool]))
+    classes, targets = np.unique(data.y[pool], return_inverse=True)
+    full = run.accuracy_of(run.trained(np.arange(len(pool)), targets, classes), classes)
     labels, accuracy = [], []
     run.first_answers()
     while True:
@@ -100,7 +100,7 @@ class _Run:
         self.setup, self.rng = setup, rng
         self.x, self.test_x = data.x[pool], data.x[test]
         self.truth, self.test_y = data.y[pool], data.y[test]
-        self.descriptions = data.descriptions
+        self.descriptions, self.names = data.descriptions, data.classes
         self.answers = answers_of(self.truth, len(data.classes), setup.noise, rng)
         self.strategy = setup.make_strategy()
         self.items: list[int] = []
@@ -140,7 +140,7 @@ class _Run:
         if self.pace is not None:
             rows, targets, weight = self.pace.training_rows(items, targets, self.classes)
         same = np.array_equal(before, self.classes)
-        self.head = self.trained(rows, targets, weight, self.head if same else None)
+        self.head = self.trained(rows, targets, self.classes, weight, self.head if same else None)
         if self.pace is not None:
             self.pace.next_round(items, self.answers, self.classes, self.head, self.setup.budget)
         return self.accuracy_of(self.head, self.classes)
@@ -149,12 +149,13 @@ class _Run:
         self,
         rows: NDArray[np.int64],
         targets: NDArray[np.int64],
+        classes: NDArray[np.int64],
         weight: NDArray[np.float64] | None = None,
         warm: Head | None = None,
     ) -> Head:
-        """A head on pool rows; `warm` is one of the same classes to start from."""
-        known, indices = np.unique(targets, return_inverse=True)
-        return self._new_head().fit(self.x[rows], indices, len(known), sample_weight=weight, warm_start=warm)
+        """A head on pool rows; targets index `classes`. `warm` is one of the same classes to start from."""
+        head = self._new_head(classes)
+        return head.fit(self.x[rows], targets, len(classes), sample_weight=weight, warm_start=warm)
 
     def accuracy_of(self, head: Head, classes: NDArray[np.int64]) -> float:
         """Share of the test items whose class is the likeliest."""
@@ -183,7 +184,13 @@ class _Run:
             features=features,
             labelled=labelled,
             proba=self.head.proba,
-            committee=partial(bootstrapped, self._new_head, self.x[labelled.items], labelled, self.rng),
+            committee=partial(
+                bootstrapped,
+                partial(self._new_head, self.classes),
+                self.x[labelled.items],
+                labelled,
+                self.rng,
+            ),
             descriptions=self.descriptions,
         )
 
@@ -194,8 +201,8 @@ class _Run:
         classes, targets = np.unique(self.answers[items], return_inverse=True)
         return Labelled(items, targets.astype(np.int64), len(classes))
 
-    def _new_head(self) -> Head:
-        known: dict[str, Any] = {"l2": 1.0, "seed": 0}
+    def _new_head(self, classes: NDArray[np.int64]) -> Head:
+        known: dict[str, Any] = {"l2": 1.0, "seed": 0, "class_texts": [self.names[c] for c in classes]}
         if "unlabelled" in HEADS.get(self.setup.head).needs:
             known["unlabelled"] = self.x[self.rng.permutation(len(self.x))[:UNLABELLED]]
         return make_head(self.setup.head, known)
