@@ -46,6 +46,7 @@ PAGES = {
     "/p/{project}/label": "plumbline_app.pages.label:LabelPage",
     "/p/{project}/review": "plumbline_app.pages.review:ReviewPage",
     "/p/{project}/map": "plumbline_app.pages.map:MapPage",
+    "/p/{project}/health": "plumbline_app.pages.health:HealthPage",
     "/p/{project}/model": "plumbline_app.pages.model:ModelPage",
     "/p/{project}/export": "plumbline_app.pages.export:ExportPage",
     "/p/{project}/grade": "plumbline_app.pages.grade:GradePage",
