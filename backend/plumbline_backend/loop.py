@@ -132,7 +132,13 @@ class Loop:
         """Lease the next `n` items to `holder`: first what it holds already, then stream and ranking, interleaved."""
         self.answers.refresh()
         return self._store.leases.claim(
-            self._question_id, holder, judge.id, self._plan, n, self._settings["lease_ttl_s"]
+            self._question_id,
+            holder,
+            judge.id,
+            self._plan,
+            n,
+            self._settings["lease_ttl_s"],
+            enough_answers=1,  # what the plan knows of answers may be older than the claim
         )
 
     # Fit and score happen in the worker (learn.py); here is what goes in and what is done with the result.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.types import Ask
@@ -59,8 +59,8 @@ class Leases:
 
         What the holder already has comes first, renewed, so that a refresh shows the same items. The rest
         comes from `plan`, in its order, without items that `per_item` others hold, that `judge_id` has a
-        current judgement of, or (when `enough_answers` is given) that so many people have answered. The
-        question's ask counter advances by the number of items newly leased.
+        current judgement of, or (when `enough_answers` is given) whose answers by people and leases together
+        are that many. The question's ask counter advances by the number of items newly leased.
         """
         refuse(
             [
@@ -147,31 +147,40 @@ def _free(connection: Connection, claim: _Claim, candidates: Iterable[Ask], seen
 
 
 def _barred(connection: Connection, claim: _Claim, items: Sequence[int]) -> set[int]:
-    """Those of `items` that must not be asked. Three lookups by primary key; the ledger is not read."""
+    """Those of `items` that must not be asked. Three lookups by primary key; the ledger is not read.
+
+    Leases are counted before answers: an answer that is committed in between is then counted twice, never not at all.
+    """
     here = current_judgements.c
-    statements = [
-        select(leases.c.item)
+    held = _counts(
+        connection,
+        select(leases.c.item, func.count())
         .where(leases.c.question_id == claim.question_id, leases.c.item.in_(items))
-        .group_by(leases.c.item)
-        .having(func.count() >= claim.per_item),
-        select(here.item).where(
-            here.question_id == claim.question_id, here.item.in_(items), here.judge_id == claim.judge_id
-        ),
-    ]
-    if claim.enough_answers is not None:
-        statements.append(
-            select(here.item)
-            .join(judges, judges.c.id == here.judge_id)
-            .where(
-                here.question_id == claim.question_id,
-                here.item.in_(items),
-                here.state == "answered",
-                judges.c.kind == "person",
-            )
-            .group_by(here.item)
-            .having(func.count() >= claim.enough_answers)
+        .group_by(leases.c.item),
+    )
+    own = select(here.item).where(
+        here.question_id == claim.question_id, here.item.in_(items), here.judge_id == claim.judge_id
+    )
+    barred = {*connection.scalars(own), *(item for item, n in held.items() if n >= claim.per_item)}
+    if claim.enough_answers is None:
+        return barred
+    answered = _counts(
+        connection,
+        select(here.item, func.count())
+        .join(judges, judges.c.id == here.judge_id)
+        .where(
+            here.question_id == claim.question_id,
+            here.item.in_(items),
+            here.state == "answered",
+            judges.c.kind == "person",
         )
-    return {item for statement in statements for item in connection.scalars(statement)}
+        .group_by(here.item),
+    )
+    return barred | {item for item, n in answered.items() if n + held.get(item, 0) >= claim.enough_answers}
+
+
+def _counts(connection: Connection, statement: Select[tuple[int, int]]) -> dict[int, int]:
+    return {item: n for item, n in connection.execute(statement)}
 
 
 def _bump(connection: Connection, question_id: int, n: int) -> int:
