@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from plumbline_app.commands.backup import backup
 from plumbline_app.commands.calibrate import calibrate
 from plumbline_app.commands.check_plugin import check_plugin
+from plumbline_app.commands.judges import judges_app
 from plumbline_app.commands.restore import restore
 from plumbline_app.commands.simulate import simulate
 from plumbline_app.doctor import examine
@@ -47,6 +48,7 @@ app.command()(simulate)
 app.command()(backup)
 app.command()(restore)
 app.command()(check_plugin)
+app.add_typer(judges_app, name="judges")
 
 
 def main() -> None:

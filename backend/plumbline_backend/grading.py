@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from plumbline_backend.domain.grades import (
     Verdict,
 )
 from plumbline_backend.domain.types import Job, Judge, ProjectRow, State
+from plumbline_backend.exporters.judges import export_judges
 from plumbline_backend.jobs.executors import Report, Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges.bench import JudgeBench
@@ -275,6 +276,13 @@ class GradingProject:
         """Have a worker do the heavy part of a job of this project that is running."""
         return self._jobs.in_worker(f"judge-worker-{self.slug}", work, report)
 
+    def start(
+        self, kind: str, work: Callable[[Report], Mapping[str, Any]], summary: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Run `work` in a thread of the server, one of a kind after the other; its result is kept with the job."""
+        lane = f"{kind}-{self.slug}"
+        return self._jobs.start(kind, self.row.id, work, lambda *_: None, lane, summary)
+
     def wait(self, job: Job, timeout_s: float = 600.0) -> Job:
         """Block until the job has ended. Raises JobFailedError when it failed."""
         return self._jobs.wait(job.id, timeout_s)
@@ -301,7 +309,7 @@ class GradingProject:
         chosen = []
         for criterion in [self.overall(), *self.criteria()]:
             judges = [judge for judge in table.judges if judge.criterion_id == criterion.id]
-            judge_id, _ = choice_of(criterion, judges, table, reference_grades(self, criterion)[0])
+            judge_id, _ = choice_of(criterion, judges, table, partial(self._reference, criterion))
             chosen += [judge for judge in judges if judge.id == judge_id]
         return chosen
 
@@ -315,6 +323,13 @@ class GradingProject:
         return choose_set(
             candidates_of(list(table.judges), table), self.truth(designed=True), min_coverage, max_ffr
         )
+
+    def export(self, what: str, path: str | Path) -> Path:
+        """Write "pytest" (a folder), "promptfoo" (YAML), "json" or "grades" (CSV, or JSON Lines by the name's end)."""
+        return export_judges(self, what, Path(path))
+
+    def _reference(self, criterion: Criterion) -> NDArray[np.int8]:
+        return reference_grades(self, criterion)[0]
 
     def _judge_named(self, name: str) -> bool:
         return any(judge.name == name for judge in self.judges(every_version=True))

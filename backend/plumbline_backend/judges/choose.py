@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,18 +62,22 @@ def best_of(
 
 
 def choose_set(
-    candidates: Sequence[Candidate], grades: NDArray[np.int8], min_coverage: float, max_ffr: float
+    candidates: Sequence[Candidate],
+    grades: NDArray[np.int8],
+    min_coverage: float,
+    max_ffr: float,
+    explain: bool = True,
 ) -> SetChoice:
     """The fewest judges (cheapest among equals) that fail at least `min_coverage` of the bad graded outputs and
     at most `max_ffr` of the good ones, by integer programming.
 
     Raises InputError for limits outside [0, 1]. Infeasible is an answer: the reason says which limit cannot be met
-    and how near one can get.
+    and how near one can get; explain: False leaves the search for that out, and the subsumption.
     """
     for name, value in (("min_coverage", min_coverage), ("max_ffr", max_ffr)):
         if not 0 <= value <= 1:
             raise InputError(f"{name}: found {value}; expected a rate from 0 to 1")
-    subsumes = subsumption(candidates)
+    subsumes = subsumption(candidates) if explain else ()
     bad, good = np.flatnonzero(grades == BAD), np.flatnonzero(grades == GOOD)
     if not len(bad) or not len(good):
         what = "bad" if not len(bad) else "good"
@@ -84,9 +88,8 @@ def choose_set(
     allowed = int(np.floor(max_ffr * len(good) + 1e-9))
     chosen = _solve(fails[:, bad], fails[:, good], costs, wanted, allowed)
     if chosen is None:
-        return SetChoice(
-            (), False, _why(fails[:, bad], fails[:, good], wanted, allowed), None, None, subsumes
-        )
+        reason = _why(fails[:, bad], fails[:, good], wanted, allowed) if explain else "no such set"
+        return SetChoice((), False, reason, None, None, subsumes)
     hit = np.asarray(fails[chosen].any(axis=0))
     ids = tuple(candidates[j].id for j in chosen)
     return SetChoice(ids, True, "", float(hit[bad].mean()), float(hit[good].mean()), subsumes)
@@ -162,6 +165,10 @@ def _solve(
         bounds=Bounds(0, 1),
         options={"time_limit": TIME_LIMIT_S},
     )
+    if found.x is None and found.status == 1:
+        raise InputError(
+            f"{n} judges and {n_bad + n_good} grades: no answer in {TIME_LIMIT_S:g} s; use fewer judges"
+        )
     return None if found.x is None else np.flatnonzero(found.x[:n] > 0.5)
 
 
@@ -185,8 +192,3 @@ def _why(on_bad: NDArray[np.bool_], on_good: NDArray[np.bool_], wanted: int, all
         f"both together: with at most {allowed} of {n_good} good outputs failed, at most {caught} of {n_bad} bad "
         f"ones are caught ({wanted} are needed); catching {wanted} fails at least {spoilt} good ones"
     )
-
-
-def by_id(candidates: Sequence[Candidate]) -> Mapping[int, Candidate]:
-    """Candidates by judge id."""
-    return {candidate.id: candidate for candidate in candidates}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -144,7 +146,7 @@ def criterion_report(
     reports = tuple(
         _judge_report(project, judge, table.column(judge.id), truth, against, strata) for judge in judges
     )
-    chosen, chosen_by = choice_of(criterion, judges, table, truth)
+    chosen, chosen_by = choice_of(criterion, judges, table, lambda: truth)
     ffr = next((r.alignment.ffr.value for r in reports if r.judge.id == chosen), None)
     return CriterionReport(
         criterion=criterion,
@@ -167,15 +169,21 @@ def reference_grades(project: GradingProject, criterion: Criterion) -> tuple[NDA
 
 
 def choice_of(
-    criterion: Criterion, judges: list[GradingJudge], table: VerdictTable, truth: NDArray[np.int8]
+    criterion: Criterion,
+    judges: list[GradingJudge],
+    table: VerdictTable,
+    truth: Callable[[], NDArray[np.int8]],
 ) -> tuple[int | None, ChosenBy]:
-    """The judge that stands for the criterion and why: chosen by a person, the best, or the only or oldest one."""
+    """The judge that stands for the criterion and why: chosen by a person, the best, or the only or oldest one.
+
+    truth: gives the grades it is measured by; only asked where there are several to choose from.
+    """
     ids = [judge.id for judge in judges]
     if criterion.selected in ids:
         return criterion.selected, "person"
     if len(ids) <= 1:
         return (ids[0], "only") if ids else (None, "none")
-    best = best_of(candidates_of(judges, table), truth, criterion.ffr_limit)
+    best = best_of(candidates_of(judges, table), truth(), criterion.ffr_limit)
     return (best, "best") if best is not None else (ids[0], "none")
 
 
@@ -248,7 +256,7 @@ def _chooser(project: GradingProject, reports: list[CriterionReport], table: Ver
         for report in reports:
             judges = [each.judge for each in report.judges]
             seen = np.where(grades == UNGRADED, UNGRADED, truths[report.criterion.id]).astype(np.int8)
-            chosen, by = choice_of(report.criterion, judges, table, seen)
+            chosen, by = choice_of(report.criterion, judges, table, partial(np.array, seen))
             if by == "none" and judges:
                 return None
             ids += [chosen] if chosen is not None else []

@@ -1,0 +1,149 @@
+"""Exports of a grading project; the pytest file runs in an environment of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import venv
+from importlib.metadata import distribution
+
+import pytest
+import yaml
+
+from conftest import grade_many
+from plumbline_backend.domain.errors import ConflictError, InputError
+from plumbline_backend.exporters.judges_pytest import identifier, indented
+
+
+@pytest.fixture
+def graded(judged):
+    grade_many(judged, judged.grader("ada"), 24)
+    return judged
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory):
+    """A fresh environment that has pytest and not Plumbline."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    venv.create(folder, with_pip=False, symlinks=True)
+    site = next((folder / "lib").glob("python*/site-packages"))
+    for name in ("pytest", "pluggy", "packaging", "iniconfig", "pygments"):
+        installed = distribution(name)
+        for top in {file.parts[0] for file in installed.files or () if file.parts[0] != ".."}:
+            (site / top).symlink_to(installed.locate_file(top))
+    return folder / "bin" / "python"
+
+
+def run_tests(python, folder, **environment):
+    clean = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    command = [python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=clean, cwd=folder)
+
+
+def test_the_pytest_file_runs_green_without_plumbline(graded, tmp_path, bare_python):
+    folder = graded.export("pytest", tmp_path / "checks")
+    assert sorted(path.name for path in folder.iterdir()) == ["outputs.json", "test_outputs.py"]
+    assert (
+        subprocess.run([bare_python, "-c", "import plumbline_backend"], capture_output=True).returncode == 1
+    )
+    done = run_tests(bare_python, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "88 passed" in done.stdout  # 60 outputs x 2 checks, less 20 too long and 12 without their name
+    assert "32 xfailed" in done.stdout
+
+
+def test_new_outputs_turn_it_red(graded, tmp_path, bare_python):
+    folder = graded.export("pytest", tmp_path / "checks")
+    fresh = tmp_path / "fresh.json"
+    fresh.write_text(json.dumps([{"id": "new", "output": "word " * 30, "vars": {"name": "word"}}]))
+    done = run_tests(bare_python, folder, OUTPUTS=str(fresh))
+    assert done.returncode == 1
+    assert "1 failed, 1 passed" in done.stdout
+
+
+def test_the_pytest_file_says_how_well_each_check_agrees(graded, tmp_path):
+    text = (graded.export("pytest", tmp_path / "checks") / "test_outputs.py").read_text()
+    assert "# Short, version 1: At most 20 words." in text
+    assert "coverage " in text
+    assert "(n = " in text
+
+
+def test_odd_names_and_code_travel(project, tmp_path, bare_python):
+    odd = project.add_criterion("Odd", 'No "quotes"\nbreak it \\', by="ada")
+    code = (
+        'TEXT = """a\nb"""\n\n\ndef check(output, context):\n    f"""x\n{1}"""\n    return TEXT == "a\\nb"\n'
+    )
+    for name in ('"""; import os #', "\u00e9t\u00e9 \u2764", "\u00e9t\u00e9 \u2765"):
+        criterion = odd if name.startswith('"') else project.add_criterion(name, name, by="ada")
+        project.add_judge(criterion.id, "assertion", name, {"code": code})
+    done = run_tests(bare_python, project.export("pytest", tmp_path / "checks"))
+    assert "180 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_nothing_to_export_is_said(project, tmp_path):
+    with pytest.raises(ConflictError, match="no chosen assertion"):
+        project.export("pytest", tmp_path / "checks")
+    with pytest.raises(InputError, match="did you mean 'pytest'"):
+        project.export("pytests", tmp_path / "checks")
+    assert list(tmp_path.glob("check*")) == []
+
+
+def test_promptfoo_configuration(graded, tmp_path):
+    graded.add_judge(
+        graded.add_criterion("Kind", "The tone is kind.", by="ada").id, "imported", "outside", {}
+    )
+    config = yaml.safe_load(graded.export("promptfoo", tmp_path / "promptfoo.yaml").read_text())
+    assert config["providers"] == ["echo"]
+    assert [a["type"] for a in config["defaultTest"]["assert"]] == ["python", "python"]
+    assert len(config["tests"]) == 60
+    first = config["tests"][0]
+    assert first["vars"]["plumbline_output"] == graded.output(0).response
+    body = "\n".join(f"    {line}" for line in config["defaultTest"]["assert"][0]["value"].splitlines())
+    names: dict = {}
+    exec(f"def get_assert(output, context):\n{body}", names)  # as promptfoo wraps it
+    assert names["get_assert"]("word " * 30, {"vars": {}}) is False
+    assert names["get_assert"]("word", {"vars": {}}) is True
+
+
+def test_grades_carry_version_grader_time_and_probability(graded, tmp_path):
+    with graded.export("grades", tmp_path / "grades.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 24
+    assert {row["grader"] for row in rows} == {"ada"}
+    assert {row["criterion_version"] for row in rows} == {"1"}
+    assert {row["stratum"] for row in rows} == {"judged_fail", "judged_pass"}
+    assert all(0 < float(row["probability"]) <= 1 for row in rows)
+    assert all(row["at"].endswith("+00:00") for row in rows)
+    lines = graded.export("grades", tmp_path / "grades.jsonl").read_text().splitlines()
+    assert [json.loads(line)["output"] for line in lines] == [row["output"] for row in rows]
+
+
+def test_cells_that_a_spreadsheet_would_run_are_made_harmless(project, tmp_path):
+    project.grade(output=0, grader=project.grader("ada"), client_uuid="1", answer="pass", note="=cmd()")
+    with project.export("grades", tmp_path / "grades.csv").open(newline="") as stream:
+        assert next(csv.DictReader(stream))["note"] == "'=cmd()"
+
+
+def test_the_document_holds_everything_and_no_nan(graded, tmp_path):
+    found = json.loads(graded.export("json", tmp_path / "all.json").read_text())
+    assert [c["name"] for c in found["criteria"]] == ["Overall", "Short", "Named"]
+    assert len(found["outputs"]) == 60
+    assert len(found["grades"]) == 24
+    assert found["judges"][0]["alignment"]["coverage"]["n"] > 0
+    assert set(found["outputs"][0]["verdicts"].values()) <= {"pass", "fail"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("At most 20 words", "at_most_20_words"), ("\u2764", "judge"), ("a" * 99, "a" * 60), ("_x_", "x")],
+)
+def test_identifiers(name, expected):
+    assert identifier(name) == expected
+
+
+def test_texts_over_several_lines_keep_their_inside():
+    assert indented('x = """a\n  b"""\n\ny = 1') == '    x = """a\n  b"""\n\n    y = 1'
+    assert sys.version_info >= (3, 11)
