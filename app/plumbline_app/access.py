@@ -35,8 +35,6 @@ PAGE_NEEDS: Mapping[str, Capability] = {
     "label": "label",
     "grade": "label",
     "data": "read",
-    "map": "read",
-    "health": "read",
     "model": "read",
     "calibration": "read",
     "export": "read",

@@ -117,7 +117,7 @@ class HealthPage(Page):
 
     def _show_check(self, checked: Checked) -> None:
         at = checked.job.finished_at
-        self._when.object = sentence("" if at is None else f"Checked {when(at)} (UTC).").object
+        self._when.object = sentence("" if at is None else f"Checked {when(at)}.").object
         words = (
             f"{checked.n_found:,} of {checked.n_checked:,} labels are doubtful; {len(checked.issues):,} not looked at "
             f"since."
