@@ -129,13 +129,21 @@ def test_maxherding_is_lazy_and_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     assert order.tolist() == expected
 
 
-def test_density_is_the_mean_cosine_up_to_scale() -> None:
-    x = rng().normal(size=(50, 4)).astype(np.float32) + 1
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    mean_cosine = (unit @ unit.T).mean(axis=1)
-    found = density(ArrayRows(x))
-    assert np.corrcoef(found, mean_cosine)[0, 1] == pytest.approx(1, abs=1e-6)
-    assert ((found >= 0) & (found <= 1)).all()
+def test_density_is_told_by_the_nearest_neighbours() -> None:
+    """Twenty others at distance 1 from the first row and 3 from the second: one third of its density."""
+    others = np.zeros((20, 2), dtype=np.float32)
+    found = density(np.array([[1.0, 0.0], [0.0, 3.0]], dtype=np.float32), others)
+    np.testing.assert_allclose(found, [1, 1 / 3], rtol=1e-4)
+
+
+def test_an_uncertain_outlier_is_passed_over() -> None:
+    """All margins are equal; 39 items lie together, one far away."""
+    x = rng().normal(size=(40, 2))
+    x[7] += 50
+    half = np.full(40, 0.5, dtype=np.float32)
+    scores = PoolScores(half, half, half, np.zeros(40, int))
+    view = view_of(x, scores=scores, proba=lambda rows: np.full((len(rows), 2), 0.5))
+    assert 7 not in ask(STRATEGIES.get("density_weighted")(), view, 20, rng()).items
 
 
 def test_class_balanced_margin_serves_the_class_with_fewest_answers() -> None:
