@@ -9,6 +9,7 @@ import httpx2
 from plumbline_backend.judges.llm.endpoint import Endpoint
 from plumbline_backend.judges.llm.scripted import ScriptedModel
 from plumbline_backend.judges.llm.wire import UnreadableError
+from plumbline_backend.net_guard import guarded_async_transport
 
 CONNECT_TIMEOUT_S = 10.0
 SCRIPTED_URL = "http://scripted.invalid/v1"
@@ -51,7 +52,10 @@ class ScriptedTransport(httpx2.AsyncBaseTransport):
 
 
 def http_client(endpoint: Endpoint, scripted: ScriptedModel | None = None) -> httpx2.AsyncClient:
-    """A client for one event loop. It follows no redirect, so that the key goes to one address only."""
+    """A client for one event loop. It follows no redirect, so that the key goes to one address only.
+
+    The administrator names the endpoint, so it may be on this machine; the addresses where clouds keep keys it is not.
+    """
 
     async def cap(response: httpx2.Response) -> None:
         encoding = response.headers.get("content-encoding", "identity")
@@ -65,7 +69,9 @@ def http_client(endpoint: Endpoint, scripted: ScriptedModel | None = None) -> ht
         event_hooks={"response": [cap]},
         headers={"accept-encoding": "identity"},
         timeout=httpx2.Timeout(endpoint.deadline_s, connect=min(CONNECT_TIMEOUT_S, endpoint.deadline_s)),
-        limits=httpx2.Limits(max_connections=endpoint.concurrency),
+        transport=guarded_async_transport(
+            "private", limits=httpx2.Limits(max_connections=endpoint.concurrency)
+        ),
         follow_redirects=False,
     )
 
