@@ -48,10 +48,12 @@ PAGES = {
     "/p/{project}/map": "plumbline_app.pages.map:MapPage",
     "/p/{project}/health": "plumbline_app.pages.health:HealthPage",
     "/p/{project}/model": "plumbline_app.pages.model:ModelPage",
+    "/p/{project}/calibration": "plumbline_app.pages.calibration:CalibrationPage",
     "/p/{project}/export": "plumbline_app.pages.export:ExportPage",
     "/p/{project}/grade": "plumbline_app.pages.grade:GradePage",
     "/p/{project}/judges": "plumbline_app.pages.judges:JudgesPage",
     "/p/{project}/alignment": "plumbline_app.pages.alignment:AlignmentPage",
+    "/p/{project}/validators": "plumbline_app.pages.validators:ValidatorsPage",
 }
 """Each page by its path, as "module:Class", loaded when it is first opened."""
 

@@ -39,6 +39,7 @@ SECTIONS = (
     ("map", "Map"),
     ("health", "Health"),
     ("model", "Model"),
+    ("calibration", "Calibration"),
     ("export", "Export"),
 )
 THREADS = 4

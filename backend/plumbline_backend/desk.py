@@ -10,6 +10,7 @@ from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.map.pool_map import PoolMap
 from plumbline_backend.pace.review import Review
 from plumbline_backend.store import Store
+from plumbline_backend.trust.trust import Trust
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -23,3 +24,4 @@ class Desk:
         self.health = Health(project, store, jobs)
         self.review = Review(project, jobs)
         self.map = PoolMap(project, store, jobs)
+        self.trust = Trust(project, store, jobs)

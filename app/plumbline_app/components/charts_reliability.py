@@ -23,24 +23,24 @@ HOVER = [
 ]
 
 
-def reliability_diagram(bins: Reliability, t: Tokens) -> Column:
+def reliability_diagram(bins: Reliability, t: Tokens, of: str = "random-stream items") -> Column:
     """Two figures over the same axis: accuracy per bin of confidence, and the bins' counts.
 
     The drawn points are `bins.confidence` and `bins.accuracy` themselves, so their gaps weighted by `bins.count`
-    are exactly the ECE that the page states. Needs at least one bin.
+    are exactly the ECE that the page states. `of` says in words what items they are. Needs at least one bin.
     """
     source = ColumnDataSource(_columns(bins))
     low_edge = float(np.floor(min(bins.edge_low.min(), bins.confidence.min()) * 10) / 10)
     across = Range1d(min(low_edge, 0.9), 1.005)
-    diagram = _diagram(source, bins, across, t)
+    diagram = _diagram(source, bins, across, t, of)
     histogram = _histogram(source, bins, across, t)
     return column(diagram, histogram, sizing_mode="stretch_width", spacing=0)
 
 
-def _diagram(source: ColumnDataSource, bins: Reliability, across: Range1d, t: Tokens) -> figure:
+def _diagram(source: ColumnDataSource, bins: Reliability, across: Range1d, t: Tokens, of: str) -> figure:
     plot = frame(
         "Reliability diagram",
-        f"n = {int(bins.count.sum()):,} random-stream items in {_bins(len(bins.count))}; bars are 95 % intervals",
+        f"n = {int(bins.count.sum()):,} {of} in {_bins(len(bins.count))}; bars are 95 % intervals",
         "",
         "share right",
         t,

@@ -10,6 +10,7 @@ TASKS = {
     "import": "plumbline_backend.ingest:import_pool",
     "grade_head": "plumbline_backend.judges.head:fit_and_judge",
     "import_outputs": "plumbline_backend.grading_import:import_outputs",
+    "calibration": "plumbline_backend.trust.task:measure",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
     "first_ranking": "plumbline_backend.first_ranking:rank_first",

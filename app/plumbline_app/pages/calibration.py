@@ -1,0 +1,123 @@
+"""The Calibration page: whether a judge's probabilities can be taken at their word, and what mends them."""
+
+from __future__ import annotations
+
+import threading
+
+import param
+from panel.viewable import Viewable
+
+from plumbline_app.components.calibration_view import CalibrationView
+from plumbline_app.components.controls import button, choice, several
+from plumbline_app.components.job_row import POLL_MS, JobRow
+from plumbline_app.components.layout import card, fill, line, page_column, place
+from plumbline_app.components.upload import Upload
+from plumbline_app.components.words import heading, notice, sentence
+from plumbline_app.pages.page import Page
+from plumbline_app.theme import tokens
+from plumbline_backend.domain.errors import PlumblineError
+from plumbline_backend.domain.types import Job
+from plumbline_backend.trust.trust import MIN_ITEMS, SPLITS
+
+BELOW = "Stated probabilities against what people said, on items that no head was trained on."
+OUTSIDE = "NPZ with probs or logits and labels, or CSV or Parquet with columns label and prob_CLASS for each class."
+
+
+class CalibrationPage(Page):
+    """Judges to compare, how the items are parted, and everything measured in the newest run."""
+
+    section = "calibration"
+    heading = "Calibration"
+
+    split = param.Selector(default="random:0", objects=list(SPLITS.values()))
+
+    def __panel__(self) -> Viewable:
+        self._drawing = threading.Lock()
+        self._keys: dict[str, str] = {}
+        self._judges = several("Judges to compare", [], [], width=420)
+        self._split = choice("Parted", SPLITS, self.split, width=240)
+        self._measure = button("Measure", self._start, strong=True, disabled=True)
+        self._job_row = JobRow(self.session.workspace.jobs, self._ended)
+        self._said, self._body = place(), place()
+        self._upload = Upload(self._take, accept=".npz,.csv,.parquet")
+        self.every(POLL_MS, self._job_row.poll)
+        choose = line(self._judges, self._split, self._measure)
+        outside = card("Predictions of a model outside", OUTSIDE, self._upload)
+        return page_column(
+            heading("Calibration", BELOW), choose, self._job_row, self._said, self._body, outside
+        )
+
+    def load(self) -> None:
+        """List the judges and draw the newest run."""
+        self._list()
+        self._draw()
+
+    def _list(self) -> None:
+        judges = self.project.desk.trust.judges()
+        self._keys = {f"{judge.name} (n = {judge.n:,})": judge.key for judge in judges}
+        enough = [f"{judge.name} (n = {judge.n:,})" for judge in judges if judge.n >= MIN_ITEMS]
+        kept = [name for name in self._judges.value if name in self._keys] or enough[:1]
+        self._judges.param.update(options=list(self._keys), value=kept)
+        self._measure.disabled = not enough
+        if not enough:
+            n = judges[0].n if judges else 0
+            text = (
+                f"The largest number of random-stream answers beside a judge's probabilities is {n}; "
+                f"at least {MIN_ITEMS} are needed, half to fit on and half to show. Answer more items, or bring an "
+                "outside model's file."
+            )
+            fill(
+                self._said,
+                notice(
+                    "Nothing to measure yet", text, link=(f"/p/{self.session.slug}/label", "Go to labelling")
+                ),
+            )
+
+    def _start(self) -> None:
+        keys = [self._keys[name] for name in self._judges.value if name in self._keys]
+        try:
+            job = self.project.desk.trust.start(keys, self._split.value)
+        except PlumblineError as error:
+            fill(self._said, notice("Not measured", str(error), tone="bad"))
+            return
+        fill(self._said)
+        self._job_row.follow(job, "Measuring")
+
+    def _ended(self, job: Job) -> None:
+        if job.state == "failed":
+            fill(self._said, notice("Not measured", job.message, tone="bad"))
+        elif job.state == "done":
+            self._job_row.follow(None)
+            self._draw()
+
+    def _draw(self) -> None:
+        with self._drawing:
+            views = self.project.desk.trust.measured()
+            fill(self._body)
+            if not views:
+                if self._keys:
+                    fill(self._body, sentence("Nothing is measured yet. Choose judges and press Measure."))
+                return
+            used = str(self.project.settings().get("calibrator", "temperature"))
+            fill(self._body, CalibrationView(views, tokens(self.session.dark), self._use, used))
+
+    def _use(self, name: str) -> None:
+        self.project.desk.trust.use_calibrator(name)
+        fill(
+            self._said,
+            notice(f"{name} is in use", "Predictions and exports go through it from now on.", tone="good"),
+        )
+        self._draw()
+
+    def _take(self, upload_id: str, name: str) -> None:
+        try:
+            path = self.session.workspace.upload_path(upload_id)
+            judge = self.project.desk.trust.add_outside(path, name)
+        except PlumblineError as error:
+            fill(self._said, notice("Not taken", str(error), tone="bad"))
+            return
+        self._list()
+        fill(
+            self._said,
+            notice(f"{judge.name} can be measured", f"n = {judge.n:,} predictions were read.", tone="good"),
+        )

@@ -1,0 +1,34 @@
+"""The worker's part of the Calibration page: measure each judge's predictions and write what the page draws."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from plumbline_backend.trust.calibration import run_calibration, split_rows
+from plumbline_backend.trust.outside import read_predictions
+from plumbline_backend.trust.view import page_view
+
+
+def measure(spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Mapping[str, Any]:
+    """spec: judges [{"key", "name", "file"}], split, calibrators (None: all), seed, out. Returns the written file."""
+    views = []
+    judges = spec["judges"]
+    for done, judge in enumerate(judges):
+        predictions = read_predictions(Path(judge["file"]))
+        fit, words = split_rows(predictions.n, spec["split"], predictions.slices)
+
+        def tell(progress: float, message: str, done: int = done, name: str = judge["name"]) -> None:
+            report((done + progress) / len(judges), f"{name}: {message}")
+
+        run = run_calibration(predictions, fit, words, spec["calibrators"], spec["seed"], tell)
+        views.append(
+            {**page_view(run), "key": judge["key"], "name": judge["name"], "why": judge.get("why", "")}
+        )
+    out = Path(spec["out"])
+    half_done = out.with_suffix(".half")
+    half_done.write_text(json.dumps({"judges": views}, allow_nan=False), encoding="utf-8")
+    half_done.rename(out)
+    return {"file": out.name}
