@@ -29,6 +29,7 @@ from plumbline_backend.domain.grades import (
 )
 from plumbline_backend.domain.types import Job, Judge, ProjectRow, State
 from plumbline_backend.exporters.judges import export_judges
+from plumbline_backend.importers.source import OnProblem
 from plumbline_backend.jobs.executors import Report, Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges.bench import JudgeBench
@@ -41,6 +42,9 @@ from plumbline_backend.judges.report import (
     choice_of,
     reference_grades,
 )
+from plumbline_backend.judges.scores import Joined, import_scores
+from plumbline_backend.judges.stress import start_stress
+from plumbline_backend.judges.systems import SystemsReport, compare_systems
 from plumbline_backend.judges.verdicts import VerdictTable
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.settings import Settings
@@ -327,6 +331,18 @@ class GradingProject:
     def export(self, what: str, path: str | Path) -> Path:
         """Write "pytest" (a folder), "promptfoo" (YAML), "json" or "grades" (CSV, or JSON Lines by the name's end)."""
         return export_judges(self, what, Path(path))
+
+    def compare_systems(self) -> SystemsReport:
+        """Pass rates of the systems that the outputs come from, side by side, and one order over the criteria."""
+        return compare_systems(self)
+
+    def start_stress(self, judge_id: int, n_outputs: int = 20) -> Job:
+        """Try a judge on changed outputs whose right answer is known; the job's result holds what it did."""
+        return start_stress(self, judge_id, n_outputs)
+
+    def import_scores(self, path: str | Path, on_problem: OnProblem = "refuse") -> Joined:
+        """Join score rows of LangSmith, Phoenix or Langfuse to the outputs by their ids."""
+        return import_scores(self, self._store, Path(path), on_problem)
 
     def _reference(self, criterion: Criterion) -> NDArray[np.int8]:
         return reference_grades(self, criterion)[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, choice, text_field
+from plumbline_app.components.controls import button, choice, text_field, typed
 from plumbline_app.components.estimates import share_in_words, share_tile
 from plumbline_app.components.figures import html_pane, tiles
 from plumbline_app.components.layout import card, fill, line, place, stack
@@ -87,7 +87,7 @@ class SetChooser(Viewer):
 
     def _find(self) -> None:
         try:
-            limits = _share("coverage", self._coverage.value), _share("false failures", self._ffr.value)
+            limits = _share("coverage", typed(self._coverage)), _share("false failures", typed(self._ffr))
             found = self._project.choose_set(*limits)
         except PlumblineError as error:
             fill(self._found, notice("Not found", str(error), tone="bad"))

@@ -46,6 +46,11 @@ def text_area(label: str, value: str = "", rows: int = 3, **more: Any) -> pmui.T
     return pmui.TextAreaInput(label=label, value=value, rows=rows, **_field(given))
 
 
+def typed(field: pmui.TextInput | pmui.TextAreaInput) -> str:
+    """What is in the field now, also while it is being typed: a click beside it may come before its value."""
+    return field.value_input or ""
+
+
 def radio(label: str, options: Mapping[str, Any], value: Any, **more: Any) -> pmui.RadioBoxGroup:
     """One of a few, all in sight. options: words to values."""
     return pmui.RadioBoxGroup(label=label, options=dict(options), value=value, **_common(more))

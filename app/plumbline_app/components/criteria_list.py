@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, choice
+from plumbline_app.components.controls import button
 from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.layout import card, fill, line, place, stack
+from plumbline_app.components.library_form import LibraryForm
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.grades import Criterion
@@ -28,21 +29,19 @@ COLUMNS = [
 class CriteriaList(Viewer):
     """Criteria as rows; opening one calls `on_open` with its id, 0 for a new one.
 
-    library: statements by name. propose: asks a model, whose answer comes by `show_proposals`.
+    propose: asks a model, whose answer comes by `show_proposals`.
     """
 
     def __init__(
         self,
         project: GradingProject,
         person: str,
-        library: Mapping[str, str],
         on_open: Callable[[int], None],
         propose: Callable[[], None],
     ) -> None:
         super().__init__()
         self._project = project
         self._person = person
-        self._texts = dict(library)
         self._on_open = on_open
         self._propose = propose
         self._ids: list[int] = []
@@ -81,7 +80,7 @@ class CriteriaList(Viewer):
         parts = [
             stack(
                 sentence(f"{each.name}: {each.text}\n{each.why}"),
-                line(button("Take it", lambda each=each: self._take(each.name, each.text, "model"))),  # type: ignore[misc]
+                line(button("Take it", lambda each=each: self._take(each.name, each.text))),  # type: ignore[misc]
                 gap=4,
             )
             for each in proposals
@@ -100,28 +99,16 @@ class CriteriaList(Viewer):
         self._on_open(0)
 
     def _library(self) -> None:
-        taken = {each.name.casefold() for each in self._project.criteria(include_inactive=True)}
-        left = {name: text for name, text in self._texts.items() if name.casefold() not in taken}
-        if not left:
-            fill(self._more, notice("All taken", "Every criterion of the library is in the project already."))
-            return
-        pick = choice("Criterion of the library", list(left), next(iter(left)), sizing_mode="stretch_width")
-        told = sentence("")
+        fill(self._more, LibraryForm(self._project, self._person, self._taken))
 
-        def tell(*_: object) -> None:
-            told.object = sentence(left[pick.value]).object
+    def _taken(self, criterion_id: int) -> None:
+        fill(self._more)
+        self._on_open(criterion_id)
 
-        pick.param.watch(tell, "value")
-        tell()
-        take = button("Take it", lambda: self._take(pick.value, left[pick.value], "library"))
-        fill(self._more, pick, told, line(take))
-
-    def _take(self, name: str, text: str, source: str) -> None:
+    def _take(self, name: str, text: str) -> None:
         try:
-            added = self._project.add_criterion(name, text, by=self._person, source=source)
+            added = self._project.add_criterion(name, text, by=self._person, source="model")
         except PlumblineError as error:
             fill(self._more, notice("Not added", str(error), tone="bad"))
             return
-        if source == "library":
-            fill(self._more)
         self._on_open(added.id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, checkbox, choice, text_area, text_field
+from plumbline_app.components.controls import button, checkbox, choice, text_area, text_field, typed
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.model_tables import when
 from plumbline_app.components.words import notice, sentence
@@ -99,21 +99,21 @@ class CriterionEditor(Viewer):
 
     def _add(self) -> None:
         def add() -> int:
-            options = {"guidelines": self._guidelines.value.strip(), "kind": self._kind.value}
+            options = {"guidelines": typed(self._guidelines).strip(), "kind": self._kind.value}
             return self._project.add_criterion(
-                self._name.value, self._text.value, by=self._person, **options
+                typed(self._name), typed(self._text), by=self._person, **options
             ).id
 
         self._change(add)
 
     def _save(self) -> None:
         known = self._known()
-        changes: dict[str, Any] = {"text": self._text.value, "guidelines": self._guidelines.value.strip()}
+        changes: dict[str, Any] = {"text": typed(self._text), "guidelines": typed(self._guidelines).strip()}
 
         def save() -> int:
             if not known.overall:
-                changes["name"] = self._name.value
-                changes["ffr_limit"] = _share(self._limit.value)
+                changes["name"] = typed(self._name)
+                changes["ffr_limit"] = _share(typed(self._limit))
             if known.kind == "rating":
                 changes["pass_from"] = int(self._pass_from.value)
             self._project.edit_criterion(

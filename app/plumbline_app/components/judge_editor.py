@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from panel.viewable import Viewable, Viewer
 
 from plumbline_app.components.code_field import code_field
-from plumbline_app.components.controls import button, checkbox, text_field
+from plumbline_app.components.controls import button, checkbox, choice, text_field, typed
 from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.judge_run import estimate_in_words, verdicts_in_words
 from plumbline_app.components.layout import card, fill, line, place
@@ -16,7 +16,7 @@ from plumbline_app.components.llm_form import LlmForm
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.grades import Criterion, GradingJudge
-from plumbline_backend.registry import GRADING_JUDGES
+from plumbline_backend.registry import GRADING_JUDGES, HEADS
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -27,10 +27,11 @@ KIND_WORDS = {
     "head": "Trained head",
     "imported": "Imported verdicts",
 }
-FIRST_CODE = '''def check(output, context):
-    """True for a pass. context["prompt"] and context["variables"] hold what was asked."""
-    return len(output.split()) <= 120
-'''
+FIRST_CODE = "def check(output, context):\n    return len(output.split()) <= 120\n"
+CODE_HELP = (
+    "check(output, context) returns True (pass), False (fail) or None (does not apply). context holds prompt, vars, "
+    "reference and system. It runs in a sandbox: no files, no network."
+)
 SHOWN_VERDICTS = 200
 
 
@@ -94,7 +95,10 @@ class JudgeEditor(Viewer):
     def _fields(self, spec: Mapping[str, Any]) -> list[Any]:
         if self._kind == "assertion":
             self._code = code_field(spec.get("code", FIRST_CODE), self._dark)
-            return [self._code, line(button("Draft it with a model", self._draft))]
+            return [self._code, sentence(CODE_HELP), line(button("Draft it with a model", self._draft))]
+        if self._kind == "head":
+            self._head = choice("Head", list(HEADS.names()), spec.get("head", "linear_softmax"), width=260)
+            return [line(self._head)]
         if self._kind == "llm":
             self._form = LlmForm(self._project, self._criterion, spec)
             return [self._form]
@@ -123,7 +127,7 @@ class JudgeEditor(Viewer):
         show = button("Show what it said", self._show_verdicts)
         if judge.kind == "imported":
             return [sentence(verdicts_in_words(self._project, judge)), line(show)]
-        self._again = checkbox("All outputs again", False)
+        self._again = checkbox("All outputs again", judge.kind == "head")
         self._again.param.watch(lambda _: self._tell_estimate(), "value")
         self._estimate = sentence("")
         self._tell_estimate()
@@ -148,15 +152,16 @@ class JudgeEditor(Viewer):
             spec = self._spec()
             if self._judge is not None:
                 return self._project.edit_judge(self._judge.id, spec).id
-            name = self._name.value.strip() or f"{self._criterion.name}: {KIND_WORDS[self._kind]}"
+            name = typed(self._name).strip() or f"{self._criterion.name}: {KIND_WORDS[self._kind]}"
             return self._project.add_judge(self._criterion.id, self._kind, name, spec).id
 
         self._change(save)
 
     def _spec(self) -> dict[str, Any]:
         if self._kind == "assertion":
-            return {"code": self._code.value}
-        return self._form.spec() if self._kind == "llm" else {}
+            kept = {} if self._judge is None else self._judge.spec
+            return {**kept, "code": self._code.value}
+        return self._form.spec() if self._kind == "llm" else {"head": self._head.value}
 
     def _select(self, judge_id: int | None) -> None:
         shown = 0 if self._judge is None else self._judge.id

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, checkbox, choice, text_area, text_field
+from plumbline_app.components.controls import button, checkbox, choice, text_area, text_field, typed
 from plumbline_app.components.layout import fill, line, place, stack
 from plumbline_app.components.words import sentence
 from plumbline_backend.domain.errors import InputError
@@ -70,8 +70,8 @@ class LlmForm(Viewer):
         """The specification as the fields say. Raises InputError where a number is none."""
         return {
             "grader": self._grader.value,
-            "model": self._model.value,
-            "instructions": self._instructions.value,
+            "model": typed(self._model),
+            "instructions": typed(self._instructions),
             "examples": self._examples,
             "show_prompt": bool(self._show_prompt.value),
             "show_reference": bool(self._show_reference.value),
@@ -121,18 +121,18 @@ class LlmForm(Viewer):
     def _own_spec(self) -> dict[str, Any]:
         name = self._grader.value
         if name == "rubric":
-            return {"levels": _lines(self._lines.value), "pass_from": int(self._number.value)}
+            return {"levels": _lines(typed(self._lines)), "pass_from": int(self._number.value)}
         if name == "checklist":
-            return {"items": _lines(self._lines.value), "need_percent": _whole("points", self._number.value)}
+            return {"items": _lines(typed(self._lines)), "need_percent": _whole("points", typed(self._number))}
         if name == "pairwise":
             return {
                 "against": self._against.value,
                 "other": self._other.value if self._against.value == "system" else "",
-                "length_margin": _whole("length margin", self._number.value),
+                "length_margin": _whole("length margin", typed(self._number)),
                 "pass_on": self._pass_on.value,
             }
         if name == "committee":
-            return {"roles": _lines(self._lines.value), "discussion": bool(self._discussion.value)}
+            return {"roles": _lines(typed(self._lines)), "discussion": bool(self._discussion.value)}
         return {}
 
     def _take_examples(self) -> None:

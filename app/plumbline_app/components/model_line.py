@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, text_field
+from plumbline_app.components.controls import button, text_field, typed
 from plumbline_app.components.judge_run import model_in_words
 from plumbline_app.components.layout import fill, line, place, stack
 from plumbline_app.components.words import notice, sentence
@@ -47,7 +47,7 @@ class ModelLine(Viewer):
 
     def _set(self) -> None:
         try:
-            usd, tokens = _number("USD", self._usd.value), _number("tokens", self._tokens.value)
+            usd, tokens = _number("USD", typed(self._usd)), _number("tokens", typed(self._tokens))
             set_budget(self._project, usd, None if tokens is None else int(tokens))
         except PlumblineError as error:
             fill(self._form, notice("Not set", str(error), tone="bad"))

@@ -54,7 +54,7 @@ class JudgesPage(GradingPage):
         self._jobs = JobRow(self.session.workspace.jobs, self._job_ended)
         self._said = place()
         self._model = ModelLine(self.grading)
-        self._list = CriteriaList(self.grading, self.session.person, {}, self._open_criterion, self._propose)
+        self._list = CriteriaList(self.grading, self.session.person, self._open_criterion, self._propose)
         self._editor = place()
         self._judges = place()
         self._judge = place()
@@ -187,12 +187,12 @@ class JudgesPage(GradingPage):
         self._start(lambda: self.grading.run_judge(judge_id, again=again))
 
     def _propose(self) -> None:
-        self._start(lambda: drafting.start_proposals(self.grading, self.session.workspace.jobs))
+        self._start(lambda: drafting.start_proposals(self.grading))
 
     def _draft(self) -> None:
         shown = self._shown_criterion()
         if shown is not None:
-            self._start(lambda: drafting.start_assertion(self.grading, self.session.workspace.jobs, shown))
+            self._start(lambda: drafting.start_assertion(self.grading, shown))
 
     def _start(self, start: Any) -> None:
         """Start a job and follow it, or say why it cannot start."""
@@ -205,6 +205,8 @@ class JudgesPage(GradingPage):
         self._jobs.follow(job, _job_heading(job))
 
     def _job_ended(self, job: Job) -> None:
+        if job.state == "done":
+            self._jobs.follow(None)
         if job.state == "failed":
             fill(self._said, notice("It failed", job.message, tone="bad"))
         elif job.state == "done" and job.kind == "propose_criteria":

@@ -14,6 +14,7 @@ from plumbline_backend.api.uploads import receive_upload
 from plumbline_backend.api.v1_data import in_pool, pool_of
 from plumbline_backend.api.v1_work import DATA_HEADERS
 from plumbline_backend.domain.errors import InputError, NotFoundError
+from plumbline_backend.exports import find
 from plumbline_backend.store import DatabaseError
 from plumbline_backend.workspace import Workspace
 
@@ -62,8 +63,8 @@ def create_router(workspace: Workspace) -> APIRouter:
 
     @router.get("/api/projects/{slug}/exports/{name}", response_class=FileResponse)
     def download(slug: Slug, name: str) -> FileResponse:
-        """A finished export."""
-        path = workspace.project(slug).export_path(name)
+        """A finished export of a project of either kind."""
+        path = find(workspace.folder / "exports" / workspace.store.projects.get(slug).slug, name)
         return FileResponse(path, filename=name, media_type="application/octet-stream", headers=DATA_HEADERS)
 
     return router

@@ -10,7 +10,6 @@ import numpy as np
 from plumbline_backend.domain.grades import Criterion, Grade
 from plumbline_backend.domain.types import Job
 from plumbline_backend.jobs.executors import Report
-from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges.llm.authoring import MAX_SHOWN, Existing, draft_assertion, propose_criteria
 from plumbline_backend.judges.llm.prompts import Example
 from plumbline_backend.judges.llm_judge import llm_for, told
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
 
 
-def start_proposals(project: GradingProject, jobs: Jobs) -> Job:
+def start_proposals(project: GradingProject) -> Job:
     """Ask for criteria; the job's result holds them under "criteria". Raises InputError without a model."""
     llm = llm_for(project)
     llm.endpoint.key()
@@ -32,10 +31,10 @@ def start_proposals(project: GradingProject, jobs: Jobs) -> Job:
         found = propose_criteria(llm, project.outputs(sorted(sample.tolist())), graded, existing, report)
         return {"criteria": [each.model_dump() for each in found], "llm": told(llm)}
 
-    return _start(project, jobs, "propose_criteria", work)
+    return project.start("propose_criteria", work)
 
 
-def start_assertion(project: GradingProject, jobs: Jobs, criterion: Criterion) -> Job:
+def start_assertion(project: GradingProject, criterion: Criterion) -> Job:
     """Ask for code; the job's result holds it under "draft". It was not run. Raises InputError without a model."""
     llm = llm_for(project)
     llm.endpoint.key()
@@ -45,11 +44,7 @@ def start_assertion(project: GradingProject, jobs: Jobs, criterion: Criterion) -
         draft = draft_assertion(llm, criterion, graded, report)
         return {"draft": draft.model_dump(), "llm": told(llm)}
 
-    return _start(project, jobs, "draft_assertion", work)
-
-
-def _start(project: GradingProject, jobs: Jobs, kind: str, work: Any) -> Job:
-    return jobs.start(kind, project.row.id, work, on_result=lambda *_: None, lane=f"{kind}-{project.slug}")
+    return project.start("draft_assertion", work)
 
 
 def _examples(project: GradingProject, grades: list[Grade]) -> list[Example]:

@@ -27,8 +27,10 @@ CRITERIA_TASK = (
 )
 ASSERTION_TASK = (
     "Write Python code that decides whether an output satisfies the criterion. It defines one function\n"
-    "    def check(output: str, prompt: str, variables: dict[str, str]) -> bool\n"
-    "that returns True for a pass and False for a fail. It may use the standard library's json, re, math, string, "
+    "    def check(output, context)\n"
+    "where output is the text, and context is a dict with 'prompt' (text), 'vars' (dict of text: the prompt's "
+    "variables), 'reference' (text) and 'system' (text). It returns True for a pass, False for a fail, and None only "
+    "where the criterion cannot apply. It may use the standard library's json, re, math, string, "
     "datetime, statistics, collections, itertools and unicodedata, and nothing else: no files, no network, no other "
     "modules. It must not raise for any text, and it must take less than a second."
 )

@@ -151,13 +151,13 @@ def _assertion(parts: dict[str, str]) -> Reply:
         lines = [rf'return re.search(r"\[[A-Z][\w ]*\]|\{{\w+\}}|\bTODO\b", {text}) is None']
     elif re.search(r"support|ground|invent|fact|number", criterion, re.IGNORECASE):
         lines = [
-            "given = ' '.join([prompt, *variables.values()])",
+            "given = ' '.join([context['prompt'], *context['vars'].values()])",
             rf'return all(number in given for number in re.findall(r"\d+(?:[.,:]\d+)*", {text}))',
         ]
     else:
         lines = [f"return {text}.strip().endswith(('.', '!', '?', '\"'))"]
     body = "\n".join(f"    {line}" for line in lines)
-    code = f"import json\nimport re\n\n\ndef check(output, prompt, variables):\n{body}\n"
+    code = f"import json\nimport re\n\n\ndef check(output, context):\n{body}\n"
     return Reply(_text(explanation=PREFACE + "the nearest rule that fits into code.", code=code))
 
 

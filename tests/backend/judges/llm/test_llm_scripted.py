@@ -150,8 +150,9 @@ def test_drafted_code_does_what_the_criterion_says(text, good, bad):
     )
     names: dict = {}
     exec(draft.code, names)  # the script's own code, written above this test's eyes
-    assert names["check"](good, "the price is 12", {}) is True
-    assert names["check"](bad, "the price is 12", {}) is False
+    context = {"prompt": "the price is 12", "vars": {}, "reference": "", "system": ""}
+    assert names["check"](good, context) is True
+    assert names["check"](bad, context) is False
 
 
 def test_a_proposal_that_cannot_be_read_is_an_error():
