@@ -36,8 +36,14 @@ PAGES: Mapping[str, str] = {
     "import": "/import",
     "data": "/p/digits/data",
     "label": "/p/digits/label",
+    "review": "/p/digits/review",
+    "map": "/p/digits/map",
+    "health": "/p/digits/health",
     "model": "/p/digits/model",
     "export": "/p/digits/export",
+    "grade": "/p/replies-to-customers/grade",
+    "judges": "/p/replies-to-customers/judges",
+    "alignment": "/p/replies-to-customers/alignment",
 }
 EMPTY: Mapping[str, str] = {
     "data_empty": "/p/wine/data",
@@ -70,6 +76,7 @@ def _server(folder: Path) -> Server:
     with open_workspace(folder / "workspace") as workspace:
         for name in ("wine", "digits"):
             workspace.create_demo(name)
+        workspace.create_grading_demo()
     server = Server(folder / "workspace")
     server.start()
     return server
