@@ -13,6 +13,7 @@ from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.workspace import open_workspace
 
 Contexts = Callable[..., BrowserContext]
+expect.set_options(timeout=20_000)
 WITHIN_MS = 30_000
 
 
@@ -250,6 +251,7 @@ def test_an_llm_grader_says_what_it_will_cost_and_what_it_said(new_context: Cont
     watched = opened(new_context, server, f"/p/{SLUG}/judges", person="grader")
     page = watched.page
     page.get_by_role("row", name="Short").click()
+    expect(page.get_by_text("Version 1. Its source: person.")).to_be_visible()
     page.get_by_role("button", name="Add: LLM grader").click()
     page.get_by_role("button", name="Add the judge").click()
     expect(page.get_by_text("40 outputs: 40 calls; about")).to_be_visible()
@@ -292,7 +294,7 @@ def test_the_report_has_n_and_interval_and_the_table_finds_disagreements(
     expect(page.get_by_text("You say bad")).to_be_visible()
     expect(page.get_by_text("Matthews correlation")).to_be_visible()
     page.get_by_role("combobox", name="Show").click()
-    page.get_by_role("option", name="Disagreements").click()
+    page.get_by_role("menuitem", name="Disagreements").click()
     rows = page.get_by_role("region", name="Outputs by judges").locator("tbody tr")
     expect(rows.first).to_contain_text("bad")
     rows.first.click()

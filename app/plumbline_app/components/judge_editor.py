@@ -13,6 +13,7 @@ from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.judge_run import estimate_in_words, verdicts_in_words
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.llm_form import LlmForm
+from plumbline_app.components.stress_view import stress_view
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.grades import Criterion, GradingJudge
@@ -38,7 +39,7 @@ SHOWN_VERDICTS = 200
 class JudgeEditor(Viewer):
     """Edits a judge, or makes one of `kind` when there is none yet.
 
-    on_save(id) follows a change; on_run(id, again) starts a run; draft() asks a model for code.
+    on_save(id) follows a change; on_run(id, again) and on_stress(id) start a job; draft() asks a model for code.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class JudgeEditor(Viewer):
         on_save: Callable[[int], None],
         on_run: Callable[[int, bool], None],
         draft: Callable[[], None],
+        on_stress: Callable[[int], None],
     ) -> None:
         super().__init__()
         self._project = project
@@ -61,6 +63,7 @@ class JudgeEditor(Viewer):
         self._on_save = on_save
         self._on_run = on_run
         self._draft = draft
+        self._on_stress = on_stress
         self._said = place()
         self._verdicts = place()
 
@@ -91,6 +94,10 @@ class JudgeEditor(Viewer):
             self._said,
             notice("Drafted by the model", f"{explanation}\nRead it before you save it.", tone="warn"),
         )
+
+    def put_stress(self, result: Mapping[str, Any]) -> None:
+        """Show what the judge did under stress."""
+        fill(self._verdicts, stress_view(result))
 
     def _fields(self, spec: Mapping[str, Any]) -> list[Any]:
         if self._kind == "assertion":
@@ -132,11 +139,10 @@ class JudgeEditor(Viewer):
         self._estimate = sentence("")
         self._tell_estimate()
         run = button("Run it", lambda: self._on_run(judge.id, bool(self._again.value)), strong=True)
-        return [
-            sentence(verdicts_in_words(self._project, judge)),
-            line(run, self._again, show),
-            self._estimate,
-        ]
+        parts = [run, self._again, show]
+        if judge.kind != "head":
+            parts.append(button("Stress it", lambda: self._on_stress(judge.id)))
+        return [sentence(verdicts_in_words(self._project, judge)), line(*parts), self._estimate]
 
     def _tell_estimate(self) -> None:
         if self._judge is None:

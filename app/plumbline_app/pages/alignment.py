@@ -13,6 +13,7 @@ from plumbline_app.components.alignment_set import SetChooser, SetView
 from plumbline_app.components.controls import button
 from plumbline_app.components.layout import fill, line, page_column, place
 from plumbline_app.components.output_table import OutputTable
+from plumbline_app.components.systems_view import SystemsView
 from plumbline_app.components.words import heading, notice
 from plumbline_app.pages.grading_page import GradingPage
 from plumbline_backend.judges.report import TARGET_WIDTH
@@ -43,7 +44,9 @@ class AlignmentPage(GradingPage):
         top = line(
             heading("Alignment", BELOW), button("Measure again", self._draw), **{"flex-wrap": "nowrap"}
         )
-        return page_column(top, self._said, self._set, self._judges, SetChooser(self.grading), self._table)
+        self._systems = SystemsView()
+        chooser = SetChooser(self.grading)
+        return page_column(top, self._said, self._set, self._judges, self._systems, chooser, self._table)
 
     def load(self) -> None:
         """Measure; takes a second or two with many judges."""
@@ -55,6 +58,8 @@ class AlignmentPage(GradingPage):
             fill(self._said, *self._next_steps(report.n_graded, len(report.chosen.judges)))
             self._set.show(report)
             self._judges.show(report)
+            criteria = {each.id: each for each in [self.grading.overall(), *self.grading.criteria()]}
+            self._systems.show(self.grading.compare_systems(), criteria)
             self._table.show()
 
     def _choose_width(self, width: float) -> None:

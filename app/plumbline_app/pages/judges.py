@@ -178,13 +178,24 @@ class JudgesPage(GradingPage):
 
     def _edit_judge(self, criterion: Criterion, judge: GradingJudge | None, kind: str) -> None:
         editor = JudgeEditor(
-            self.grading, criterion, judge, kind, self.session.dark, self._open_judge, self._run, self._draft
+            self.grading,
+            criterion,
+            judge,
+            kind,
+            self.session.dark,
+            on_save=self._open_judge,
+            on_run=self._run,
+            draft=self._draft,
+            on_stress=self._stress,
         )
         self._judge_editor = editor
         fill(self._judge, editor)
 
     def _run(self, judge_id: int, again: bool) -> None:
         self._start(lambda: self.grading.run_judge(judge_id, again=again))
+
+    def _stress(self, judge_id: int) -> None:
+        self._start(lambda: self.grading.start_stress(judge_id))
 
     def _propose(self) -> None:
         self._start(lambda: drafting.start_proposals(self.grading))
@@ -215,6 +226,8 @@ class JudgesPage(GradingPage):
         elif job.state == "done" and job.kind == "draft_assertion" and self._judge_editor is not None:
             draft = AssertionDraft(**(job.result or {})["draft"])
             self._judge_editor.put_code(draft.code, draft.explanation)
+        elif job.state == "done" and job.kind == "stress" and self._judge_editor is not None:
+            self._judge_editor.put_stress(job.result or {})
         if job.kind != "judge":
             return
         self._draw()
@@ -228,6 +241,7 @@ class JudgesPage(GradingPage):
 def _job_heading(job: Job) -> str:
     words = {
         "judge": f"Judging: {job.spec.get('name', '')}",
+        "stress": "Trying the judge on changed outputs",
         "propose_criteria": "Asking the model for criteria",
         "draft_assertion": "Asking the model for code",
     }
