@@ -85,11 +85,14 @@ def _fit(spec: Mapping[str, Any], features: FeatureMatrix, with_pseudo: bool = T
 
 
 def _new_head(spec: Mapping[str, Any], features: FeatureMatrix) -> Head:
-    """The project's head, told what it asks for; unlabelled items are a uniform draw from outside the labels."""
+    """The project's head, told what it asks for; unlabelled items are drawn outside labels and reserve."""
     known = dict(spec["known"])
     if "unlabelled" in HEADS.get(spec["head"]).needs:
         rng = np.random.default_rng([spec["seed"], spec["version"], 2])
-        others = np.setdiff1d(np.arange(features.n), np.array(spec["train_items"], dtype=np.int64))
+        seen = np.union1d(
+            np.array(spec["train_items"], dtype=np.int64), load_stream_order(Path(spec["pool"]))
+        )
+        others = np.setdiff1d(np.arange(features.n), seen)
         known["unlabelled"] = features.gather(np.sort(rng.permutation(others)[:UNLABELLED]))
     return make_head(spec["head"], known, spec["head_settings"])
 

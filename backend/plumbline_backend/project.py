@@ -267,10 +267,16 @@ class Project:
 
     def run_job(self, kind: str, work: Work, timeout_s: float) -> Mapping[str, Any]:
         """Run `work` in a worker of its own lane and wait for its result. Raises JobFailedError or TimeoutError."""
-        job = self._jobs.start(
-            kind, self.row.id, work, on_result=lambda *_: None, lane=f"{kind}-{self.row.id % 2}"
-        )
-        return self._jobs.wait(job.id, timeout_s).result or {}
+        return self._jobs.wait(self.start_job(kind, work).id, timeout_s).result or {}
+
+    def start_job(self, kind: str, work: Work) -> Job:
+        """Run `work` in a worker of its own lane; the job's row keeps its result."""
+        lane = f"{kind}-{self.row.id % 2}"
+        return self._jobs.start(kind, self.row.id, work, on_result=lambda *_: None, lane=lane)
+
+    def jobs(self, kind: str) -> list[Job]:
+        """The project's newest jobs of one kind, newest first."""
+        return [job for job in self._jobs.list(self.row.id, 200) if job.kind == kind]
 
     def models(self) -> list[ModelVersion]:
         """Every model version, oldest first."""

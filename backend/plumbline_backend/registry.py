@@ -73,6 +73,12 @@ HEADS = Registry(
         "simplex_etf": "plumbline_backend.heads.fixed_targets:SimplexETF",
         "equiangular_basis": "plumbline_backend.heads.fixed_targets:EquiangularBasis",
         "semantic": "plumbline_backend.heads.fixed_targets:SemanticTargets",
+        "prototypes": "plumbline_backend.heads.prototypes:Prototypes",
+        "transductive": "plumbline_backend.heads.transductive:Transductive",
+        "moment_probe": "plumbline_backend.heads.moment_probe:MomentProbe",
+        "teen": "plumbline_backend.heads.few_new:TEEN",
+        "fetril": "plumbline_backend.heads.few_new:FeTrIL",
+        "napa_vq": "plumbline_backend.heads.few_new:NAPAVQ",
     },
 )
 

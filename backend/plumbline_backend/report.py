@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plumbline_backend.answers import Labels
-from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain.curves import ReferencePoint
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.metrics import Evaluation, accuracy
@@ -17,6 +17,7 @@ from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion, Proba, Question
 from plumbline_backend.evaluation import evaluate_on_stream, to_schema
 from plumbline_backend.heads.making import load_head
+from plumbline_backend.trust.serving import serving_calibrator, serving_name
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -72,8 +73,7 @@ class LearningCurve:
 def predict(project: Project, model: ModelVersion, positions: Sequence[int]) -> Prediction:
     """The model's calibrated probabilities for these items."""
     head, question = _head(project, model), project.question()
-    calibrator = Temperature()
-    calibrator.temperature_ = model.metrics["temperature"]
+    calibrator = serving_calibrator(project, model, head)
     logits = head.logits(project.pool.features.gather(np.array(positions, dtype=np.int64)))
     columns = _columns(question, model)
     proba = to_schema(calibrator.proba(logits), columns, len(question.active))
@@ -95,7 +95,13 @@ def model_report(project: Project, model_id: int | None) -> ModelReport | None:
     columns = _columns(question, model)
     logits = _head(project, model).logits(project.pool.features.gather(stream.items))
     measured = evaluate_on_stream(
-        logits, columns, stream.targets, len(active), project.calibrate_from, project.seed
+        logits,
+        columns,
+        stream.targets,
+        len(active),
+        project.calibrate_from,
+        project.seed,
+        serving_name(project),
     )
     return ModelReport(
         model=model,
@@ -106,6 +112,24 @@ def model_report(project: Project, model_id: int | None) -> ModelReport | None:
         evaluation=measured.evaluation,
         n_untrained=int(np.isin(stream.targets, columns, invert=True).sum()),
     )
+
+
+@dataclass(frozen=True)
+class RightOnStream:
+    """For each answer of the stream its class id, and whether the model says the same."""
+
+    class_ids: NDArray[np.str_]
+    right: NDArray[np.bool_]
+
+
+def right_on_stream(project: Project, model: ModelVersion) -> RightOnStream:
+    """One version on today's stream answers."""
+    question = project.question()
+    stream = _stream(project, question)
+    columns = np.array(_columns(question, model))
+    logits = _head(project, model).logits(project.pool.features.gather(stream.items))
+    active = np.array([c.id for c in question.active])
+    return RightOnStream(active[stream.targets], columns[logits.argmax(axis=1)] == stream.targets)
 
 
 def learning_curve(project: Project, with_reference: bool = True) -> LearningCurve:

@@ -23,17 +23,15 @@ from plumbline_backend.registry import HEADS
 QUICK = {
     "random_forest": {"n_trees": 15},
     "gradient_boosting": {"n_rounds": 8, "learning_rate": 0.3},
-    **dict.fromkeys(("mlp", "simplex_etf", "equiangular_basis", "semantic"), {"max_epochs": 25}),
+    **{each: {"max_epochs": 25} for each in ("mlp", "simplex_etf", "equiangular_basis", "semantic")},
 }
 COUNTS_ONLY = frozenset({"multinomial_nb"})
 """Heads for columns that are not negative; they learn the others less well."""
 
 
-def made(name: str, n_classes: int = 3) -> Any:
-    known = {
-        "class_texts": [f"class number {i}" for i in range(n_classes)],
-        "unlabelled": labelled(200, seed=9)[0],
-    }
+def made(name: str, n_classes: int = 3, unlabelled: np.ndarray | None = None) -> Any:
+    near = labelled(200, seed=9)[0] if unlabelled is None else unlabelled
+    known = {"class_texts": [f"class number {i}" for i in range(n_classes)], "unlabelled": near}
     return make_head(name, known, QUICK.get(name))
 
 
@@ -257,7 +255,7 @@ def test_more_features_than_items_and_constant_and_double_columns(name: str) -> 
     """Six items of forty columns: half of them constant, the rest in pairs."""
     x, y = labelled(6, 5, 2)
     wide = np.concatenate([np.full((6, 30), 2.0), x, x], axis=1).astype(np.float32)
-    head = made(name, 2).fit(wide, y, 2)
+    head = made(name, 2, wide).fit(wide, y, 2)
     proba = head.proba(wide)
     assert np.isfinite(proba).all()
     if name not in COUNTS_ONLY:
@@ -266,7 +264,7 @@ def test_more_features_than_items_and_constant_and_double_columns(name: str) -> 
 
 def test_features_that_say_nothing_give_every_item_the_same(name: str) -> None:
     x = np.full((20, 3), 0.1, dtype=np.float32)
-    proba = made(name, 2).fit(x, np.arange(20) % 2, 2).proba(x)
+    proba = made(name, 2, x).fit(x, np.arange(20) % 2, 2).proba(x)
     assert np.isfinite(proba).all()
     assert np.ptp(proba, axis=0).max() < 1e-6
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from plumbline_app.components.charts import percent, percent_interval
 from plumbline_app.components.figures import Tile
 from plumbline_backend.domain.metrics import Evaluation
+from plumbline_backend.domain.types import Interval
+from plumbline_backend.project_heads import OldAndNew
 
 TEN_POINTS = 96
 """Items at which a 95 % interval is at most 10 points to either side: 1.96^2 * 0.25 / 0.1^2."""
@@ -108,3 +110,25 @@ def calibration_sentence(evaluation: Evaluation) -> str:
 
 def _asks(answers: int, stream_share: float) -> str:
     return f"about {math.ceil(answers / stream_share):,} asks"
+
+
+def old_and_new_words(grown: OldAndNew) -> tuple[str, str, bool]:
+    """(title, text, whether old classes lost) after classes were added, all on today's random-stream answers."""
+    before, after = grown.before, grown.after
+
+    def said(interval: Interval) -> str:
+        if not interval.n:
+            return "not known yet (n = 0)"
+        return f"{percent(interval.value)} ({percent_interval(interval)}, n = {interval.n:,})"
+
+    added = len(set(grown.later.metrics["classes"]) - set(grown.earlier.metrics["classes"]))
+    fell = before.n > 0 and after.value < before.value
+    text = (
+        f"Since version {grown.earlier.version} {added} {'class was' if added == 1 else 'classes were'} added. "
+        f"Accuracy on the old classes: {said(before)} before, {said(after)} now. On the new ones: {said(grown.new)}."
+    )
+    if fell:
+        text += (
+            " The old classes lost: compare heads below, and look at what the new classes are confused with."
+        )
+    return "Old and new classes", text, fell

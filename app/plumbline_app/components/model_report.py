@@ -9,7 +9,7 @@ from typing import Any
 import panel as pn
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.advice import calibration_sentence, headline, on_stream
+from plumbline_app.components.advice import calibration_sentence, headline, old_and_new_words, on_stream
 from plumbline_app.components.charts_confusion import SHARES_UP_TO, confusion_matrix
 from plumbline_app.components.charts_learning import learning_curve, show_reference
 from plumbline_app.components.charts_reliability import reliability_diagram
@@ -27,6 +27,7 @@ from plumbline_app.components.words import notice, sentence
 from plumbline_app.theme import Tokens
 from plumbline_backend.domain.types import ModelVersion
 from plumbline_backend.project import LoopStatus
+from plumbline_backend.project_heads import OldAndNew
 from plumbline_backend.report import LearningCurve, ModelReport
 
 MAX_RUNS = 200
@@ -47,11 +48,13 @@ class ReportView(Viewer):
         calibrate_from: int,
         t: Tokens,
         on_version: Callable[[ModelVersion], None],
+        grown: OldAndNew | None = None,
     ) -> None:
         super().__init__()
         self.report, self._status, self._calibrate_from, self._t = report, status, calibrate_from, t
         self._newest_first = list(models)[::-1][:MAX_RUNS]
         self._on_version = on_version
+        self._grown = grown
         self._curve = learning_curve(curve.points, curve.reference, curve.n_stream, t)
         self._curve_note = sentence(f"The random-sampling reference {curve.reference_note}.")
 
@@ -87,6 +90,9 @@ class ReportView(Viewer):
                 "has never seen. They count as wrong."
             )
             found.append(notice("Classes without training labels", text, tone="warn"))
+        if self._grown is not None:
+            title, text, fell = old_and_new_words(self._grown)
+            found.append(notice(title, text, tone="warn" if fell else "plain"))
         return found
 
     def _curve_card(self) -> Viewable:

@@ -10,9 +10,11 @@ from panel.viewable import Viewable
 
 from plumbline_app.components.address import keep_in_address
 from plumbline_app.components.controls import button
+from plumbline_app.components.head_card import HeadCard
 from plumbline_app.components.job_row import POLL_MS, JobRow
 from plumbline_app.components.layout import fill, line, page_column, place
 from plumbline_app.components.model_report import ReportView
+from plumbline_app.components.stopping_panel import StoppingPanel
 from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.pages.page import Page
 from plumbline_app.theme import tokens
@@ -47,22 +49,34 @@ class ModelPage(Page):
         self._standing = sentence("Measuring the model ...")
         self._notice = place()
         self._body = place()
+        self._heads = place()
+        self._head_card: HeadCard | None = None
         top = line(heading("Model", BELOW), self._train, **{"flex-wrap": "nowrap"})
         keep_in_address(self, ["version"])
         self.param.watch(lambda _: self._draw(), "version")
         self.every(POLL_MS, self._tick)
-        return page_column(top, self._job_row, self._notice, line(self._standing, self._show), self._body)
+        shown = line(self._standing, self._show)
+        return page_column(top, self._job_row, self._notice, shown, self._body, self._heads)
 
     def load(self) -> None:
         """Measure and draw; takes a second or two with many versions."""
         self._draw()
+        self._offer_heads()
         self._next_look = time.monotonic()
 
     def _tick(self) -> None:
         self._job_row.poll()
+        if self._head_card is not None:
+            self._head_card.poll()
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY_S
             self._look()
+
+    def _offer_heads(self) -> None:
+        """The choice of head, once there is something to train it on."""
+        if self._head_card is None and not self.project.status().waiting:
+            self._head_card = HeadCard(self.project, self.session.workspace.jobs, self._train_now)
+            fill(self._heads, self._head_card)
 
     def _look(self) -> None:
         """Say where things stand; draw only when there was nothing to see so far."""
@@ -71,6 +85,7 @@ class ModelPage(Page):
         self._say(status)
         if self._shown is None and status.model is not None:
             self._draw()
+            self._offer_heads()
 
     def _follow_long_training(self, status: LoopStatus) -> None:
         job = status.training
@@ -131,9 +146,10 @@ class ModelPage(Page):
             raise NotFoundError(f"version {shown.version} was deleted while it was being measured")
         curve = self.project.learning_curve(with_reference=False)
         t = tokens(self.session.dark)
-        view = ReportView(report, curve, status, models, self.project.calibrate_from, t, self._choose)
+        grown = self.project.heads.old_and_new(shown)
+        view = ReportView(report, curve, status, models, self.project.calibrate_from, t, self._choose, grown)
         fill(self._body)  # Bokeh lays out a figure wrongly when it replaces another one in place
-        fill(self._body, view)
+        fill(self._body, view, StoppingPanel(self.project, curve))
         self._say(status)
         view.add_reference(self.project.learning_curve())
 

@@ -112,7 +112,7 @@ def oas_shrinkage(covariance: NDArray[np.float64], freedom: float) -> float:
     apart = squares - trace**2 / d
     if apart <= 1e-12 * squares:
         return 1.0
-    return min(1.0, ((1 - 2 / d) * squares + trace**2) / ((freedom + 1 - 2 / d) * apart))
+    return float(min(1.0, ((1 - 2 / d) * squares + trace**2) / ((freedom + 1 - 2 / d) * apart)))
 
 
 def _session(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -155,35 +155,50 @@ class Network(ProgramHead):
         layers: Layers,
         rng: np.random.Generator,
     ) -> Layers:
-        """Epochs until the held-out items say stop; the best epoch's layers."""
+        """Find the number of epochs on held-out items, then train on all of them for as many."""
         x = torch.from_numpy(((items.features - self.mean_) / self.spread_).astype(np.float32))
-        y, weight = (
-            _targets(items, present),
-            torch.from_numpy((items.weight / items.weight.mean()).astype(np.float32)),
-        )
+        weight = torch.from_numpy((items.weight / items.weight.mean()).astype(np.float32))
+        rows = _Rows(x, _targets(items, present), weight)
         held = _held_out(items, rng)
-        train = torch.from_numpy(np.flatnonzero(~held))
-        kept = torch.from_numpy(np.flatnonzero(held))
+        self.n_held_out_, self.stopped_ = int(held.sum()), "at the last epoch"
+        self.n_epochs_ = min(self.max_epochs, SHORT_EPOCHS)
+        if self.n_held_out_:
+            self.n_epochs_ = self._best_epoch(rows, held, goal, _copied(layers), rng)
+        for _ in self._epochs(rows, goal, layers, self.n_epochs_, rng):
+            pass
+        return layers
+
+    def _best_epoch(
+        self,
+        rows: _Rows,
+        held: NDArray[np.bool_],
+        goal: _Goal,
+        layers: Layers,
+        rng: np.random.Generator,
+    ) -> int:
+        """The epoch after which held-out items are fitted best; looks PATIENCE epochs further."""
+        train, kept = rows.at(~held), rows.at(held)
+        best, best_loss = 1, float("inf")
+        for epoch in self._epochs(train, goal, layers, self.max_epochs, rng):
+            loss = _refinement(layers, goal, kept)
+            if loss < best_loss - 1e-4:
+                best, best_loss = epoch, loss
+            elif epoch - best >= PATIENCE:
+                self.stopped_ = "where held-out items were fitted best"
+                break
+        return best
+
+    def _epochs(
+        self, rows: _Rows, goal: _Goal, layers: Layers, epochs: int, rng: np.random.Generator
+    ) -> Iterator[int]:
+        """Train, and say after each epoch how many are done."""
         parameters = [*layers.hidden, layers.weight, layers.bias]
         lengths = [float(matrix.detach().norm()) for matrix in layers.hidden]
         optimiser = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=self.weight_decay)
-        best, best_loss, self.stopped_ = _copied(layers), float("inf"), "at the last epoch"
-        epochs = self.max_epochs if len(kept) else min(self.max_epochs, SHORT_EPOCHS)
         for epoch in range(1, epochs + 1):
-            self.n_epochs_ = epoch
-            for rows in train[torch.from_numpy(rng.permutation(len(train)))].split(_BATCH):
-                _step(optimiser, layers, x[rows], y[rows], weight[rows], goal, lengths)
-            if not len(kept):
-                best = layers
-                continue
-            loss = _refinement(layers, goal, x[kept], y[kept], weight[kept])
-            if loss < best_loss - 1e-4:
-                best, best_loss, best_epoch = _copied(layers), loss, epoch
-            elif epoch - best_epoch >= PATIENCE:
-                self.stopped_ = f"after epoch {best_epoch}, where held-out items were fitted best"
-                break
-        self.n_held_out_ = len(kept)
-        return best
+            for batch in torch.from_numpy(rng.permutation(len(rows.x))).split(_BATCH):
+                _step(optimiser, layers, rows.at(batch), goal, lengths)
+            yield epoch
 
     def _keep(self, layers: Layers, items: Labelled, present: NDArray[np.int64], goal: _Goal) -> None:
         for i, matrix in enumerate(layers.hidden):
@@ -204,6 +219,19 @@ class Network(ProgramHead):
         rows = np.tile(self.last_.mean(axis=0), (items.n_classes, 1))
         rows[present] = self.last_
         self.last_, self.last_bias_ = rows, full.bias.astype(np.float32)
+
+
+class _Rows(NamedTuple):
+    """Standardised features, classes or probabilities, and weights around 1, of the same items."""
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+
+    def at(self, chosen: Tensor | NDArray[np.bool_]) -> _Rows:
+        """Some of the items."""
+        places = torch.as_tensor(chosen)
+        return _Rows(self.x[places], self.y[places], self.weight[places])
 
 
 class _Goal(NamedTuple):
@@ -276,15 +304,13 @@ def _held_out(items: Labelled, rng: np.random.Generator) -> NDArray[np.bool_]:
 def _step(
     optimiser: torch.optim.Optimizer,
     layers: Layers,
-    x: Tensor,
-    y: Tensor,
-    weight: Tensor,
+    rows: _Rows,
     goal: _Goal,
     lengths: Sequence[float],
 ) -> None:
     """One mini-batch, then every hidden matrix back to its length."""
     optimiser.zero_grad(set_to_none=True)
-    _loss(layers, goal, x, y, weight).backward()
+    _loss(layers, goal, rows).backward()
     optimiser.step()
     with torch.no_grad():
         for matrix, length in zip(layers.hidden, lengths, strict=True):
@@ -299,8 +325,8 @@ def _hidden(layers: Layers, x: Tensor) -> Tensor:
     return x
 
 
-def _loss(layers: Layers, goal: _Goal, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    hidden = _hidden(layers, x)
+def _loss(layers: Layers, goal: _Goal, rows: _Rows) -> Tensor:
+    hidden = _hidden(layers, rows.x)
     bias: Tensor | None = layers.bias
     place, classes = hidden, layers.weight
     if goal.vectors is not None:
@@ -308,30 +334,30 @@ def _loss(layers: Layers, goal: _Goal, x: Tensor, y: Tensor, weight: Tensor) -> 
     return linear_cross_entropy(
         place,
         classes,
-        y,
+        rows.y,
         bias=bias,
         normalize=goal.vectors is not None,
         scale=goal.scale,
         class_prior=goal.prior,
-        sample_weight=weight,
+        sample_weight=rows.weight,
         label_smoothing=goal.label_smoothing,
         check_values=False,
     )
 
 
 @torch.no_grad()
-def _refinement(layers: Layers, goal: _Goal, x: Tensor, y: Tensor, weight: Tensor) -> float:
+def _refinement(layers: Layers, goal: _Goal, items: _Rows) -> float:
     """Negative log-likelihood at the temperature that is best for these items."""
     parts = []
-    for rows in torch.arange(len(x)).split(_ROWS):
-        hidden = _hidden(layers, x[rows])
+    for x in items.x.split(_ROWS):
+        hidden = _hidden(layers, x)
         if goal.vectors is None:
             parts.append(hidden @ layers.weight.T + layers.bias)
         else:
             place = torch.nn.functional.normalize(hidden @ layers.weight.T + layers.bias)
             parts.append(goal.scale * place @ goal.vectors.T)
     logits = torch.cat(parts).double()
-    share = weight.double() / weight.double().sum()
+    y, share = items.y, items.weight.double() / items.weight.double().sum()
     picked = torch.nn.functional.one_hot(y, logits.shape[1]).double() if y.dim() == 1 else y.double()
 
     def surprise(log_sharpness: float) -> float:
@@ -343,8 +369,9 @@ def _refinement(layers: Layers, goal: _Goal, x: Tensor, y: Tensor, weight: Tenso
 
 
 def _copied(layers: Layers) -> Layers:
-    return Layers(
-        [matrix.detach().clone() for matrix in layers.hidden],
-        layers.weight.detach().clone(),
-        layers.bias.detach().clone(),
-    )
+    """The same numbers, to be trained apart."""
+
+    def copy(tensor: Tensor) -> Tensor:
+        return tensor.detach().clone().requires_grad_()
+
+    return Layers([copy(matrix) for matrix in layers.hidden], copy(layers.weight), copy(layers.bias))

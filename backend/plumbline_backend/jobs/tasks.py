@@ -13,6 +13,7 @@ TASKS = {
     "calibration": "plumbline_backend.trust.task:measure",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
+    "compare_heads": "plumbline_backend.model_selection:compare_heads",
     "first_ranking": "plumbline_backend.first_ranking:rank_first",
     "health": "plumbline_backend.health.task:check_health",
     "map": "plumbline_backend.map.task:make_umap",

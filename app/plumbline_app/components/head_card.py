@@ -1,0 +1,160 @@
+"""The choice of head on the Model page: what each does, what it would take, and how they compare on these labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from panel.viewable import Viewable, Viewer
+
+from plumbline_app.components.controls import button, choice
+from plumbline_app.components.grid import Grid, GridColumn, grid_column, interval_cell
+from plumbline_app.components.job_row import JobRow
+from plumbline_app.components.layout import card, fill, line, place
+from plumbline_app.components.words import notice, sentence
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.types import Job
+from plumbline_backend.model_selection import Comparison
+from plumbline_backend.project import Project
+from plumbline_backend.project_heads import KIND, HeadOption
+
+LONG_S = 120.0
+"""Heads whose comparison would take longer are left out of it."""
+COLUMNS: tuple[GridColumn, ...] = (
+    grid_column("Head", "text"),
+    grid_column("Accuracy", "interval", "On held-out training labels, with its 95 % interval"),
+    grid_column("n", "number", "Held-out labels"),
+    grid_column("Old classes", "interval", "On classes with many labels"),
+    grid_column("New classes", "interval", "On classes with few labels, while others have many"),
+    grid_column(
+        "Log-loss",
+        "number",
+        "Surprise at the held-out labels, not calibrated; lower is better",
+    ),
+    grid_column("Seconds", "number", "Five trainings together"),
+    grid_column("Note", "text", "Why a head was left out"),
+)
+
+
+class HeadCard(Viewer):
+    """Choose the project's head, or compare all of them. Call `poll` as often as a job's row is read."""
+
+    def __init__(self, project: Project, jobs: Any, on_chosen: Callable[[], None]) -> None:
+        super().__init__()
+        self._project = project
+        self._on_chosen = on_chosen
+        self._job_row = JobRow(jobs, self._compared)
+        self._options = {option.name: option for option in project.heads.options()}
+        words = {name.replace("_", " "): name for name in self._options}
+        self._select = choice("Head", words, project.heads.chosen, width=240)
+        self._use = button("Train this head", self._choose, strong=True)
+        self._try = button("Compare heads", self._compare)
+        self._about = sentence("")
+        self._found = place()
+        self._select.param.watch(lambda _: self._describe(), "value")
+        self._describe()
+        running = next((job for job in project.jobs(KIND) if job.state in ("queued", "running")), None)
+        if running is not None:
+            self._job_row.follow(running, "Comparing heads")
+        self._show(project.heads.comparison())
+
+    def __panel__(self) -> Viewable:
+        below = (
+            "What is trained on your labels. Changing it starts a training; a comparison asks every head about labels "
+            "it was not trained on, and never looks at the random stream."
+        )
+        return card(
+            "Head", below, line(self._select, self._use, self._try), self._about, self._job_row, self._found
+        )
+
+    def poll(self) -> None:
+        """Follow the comparison that runs, if any."""
+        self._job_row.poll()
+
+    def _describe(self) -> None:
+        option = self._options[self._select.value]
+        self._use.disabled = bool(option.refused) or option.name == self._project.heads.chosen
+        self._about.object = sentence(about(option)).object
+
+    def _choose(self) -> None:
+        try:
+            self._project.heads.choose(self._select.value)
+        except InputError as error:
+            fill(self._found, notice("This head cannot be trained here", str(error), tone="bad"))
+            return
+        self._describe()
+        self._on_chosen()
+
+    def _compare(self) -> None:
+        names = quick_enough(list(self._options.values()))
+        seconds = self._project.heads.seconds(names)
+        self._job_row.follow(
+            self._project.heads.compare(names), f"Comparing {len(names)} heads, {about_time(seconds)}"
+        )
+
+    def _compared(self, job: Job) -> None:
+        if job.state == "failed":
+            fill(self._found, notice("The comparison failed", job.message, tone="bad"))
+        elif job.state == "done":
+            self._job_row.follow(None)
+            self._show(self._project.heads.comparison())
+
+    def _show(self, comparison: Comparison | None) -> None:
+        if comparison is None:
+            return
+        table = Grid(caption="Heads compared", rows_height=420)
+        table.show(COLUMNS, comparison_rows(comparison))
+        table.selected = next(
+            (i for i, r in enumerate(_ordered(comparison)) if r.name == comparison.best), -1
+        )
+        fill(self._found, sentence(comparison.why), table)
+
+
+def about(option: HeadOption) -> str:
+    """What the head does, and what a training would take."""
+    if option.refused:
+        return f"{option.explanation} It {option.refused}."
+    memory = max(1, round(option.cost.mib))
+    return (
+        f"{option.explanation} A training takes {about_time(option.cost.seconds)} and about {memory:,} MiB."
+    )
+
+
+def about_time(seconds: float) -> str:
+    """An estimate as people say it."""
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} minutes"
+
+
+def quick_enough(options: Sequence[HeadOption]) -> list[str]:
+    """Heads that can be trained here and whose five trainings take no longer than LONG_S."""
+    return [o.name for o in options if not o.refused and 5 * o.cost.seconds <= LONG_S]
+
+
+def comparison_rows(comparison: Comparison) -> list[list[Any]]:
+    """A row per head, the most accurate first."""
+    return [
+        [
+            result.name.replace("_", " "),
+            interval_cell(result.accuracy),
+            f"{result.accuracy.n:,}" if result.accuracy.n else None,
+            interval_cell(result.old),
+            interval_cell(result.new),
+            None if math.isnan(result.surprise) else f"{result.surprise:.2f}",
+            f"{result.seconds:.1f}" if not result.refused else None,
+            result.refused,
+        ]
+        for result in _ordered(comparison)
+    ]
+
+
+def _ordered(comparison: Comparison) -> list[Any]:
+    return sorted(
+        comparison.results,
+        key=lambda r: -1 if math.isnan(r.accuracy.value) else r.accuracy.value,
+        reverse=True,
+    )
