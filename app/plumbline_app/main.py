@@ -30,10 +30,13 @@ from plumbline_app.theme import css_variables
 from plumbline_app.views import project_view, workspace_view
 from plumbline_backend.api.access import TokenAccess
 from plumbline_backend.api.errors import install_error_answers
+from plumbline_backend.api.metrics import Measure, RequestFigures, metrics_route
 from plumbline_backend.api.routes import create_router
 from plumbline_backend.api.v1 import create_api
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.people import EVERYTHING
+from plumbline_backend.graceful import close_on_sigterm
+from plumbline_backend.logs import configure_logs
 from plumbline_backend.people.service import OWNER, PeopleService
 
 if TYPE_CHECKING:
@@ -63,13 +66,15 @@ HERE = Path(__file__).parent
 def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 5006) -> None:
     """Serve the workspace until interrupted. On a loopback address only loopback names are answered, and nobody has to
     sign in; on any other address everybody has to."""
+    configure_logs(workspace.settings["log_format"])
+    close_on_sigterm()
     app = create_app(workspace, hosts=_hosts(workspace, host), people=people_of(workspace, host))
     # Bokeh compresses nothing itself and talks to the same machine most of the time: compression only adds delay.
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        log_level="warning",
+        log_config=None,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
     )
@@ -110,6 +115,8 @@ def create_app(
     app = FastAPI(title="Plumbline", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.add_middleware(Gate, people=people)
     app.add_middleware(Guard, hosts=hosts)
+    figures = RequestFigures()
+    app.add_middleware(Measure, figures=figures)
 
     install_error_answers(app)
 
@@ -130,6 +137,7 @@ def create_app(
 
     app.mount("/assets", StaticFiles(directory=HERE / "static"), name="assets")
     app.include_router(create_router(workspace))
+    app.include_router(metrics_route(workspace, figures))
     app.include_router(create_api(workspace, _api_access(workspace, people)))
     app.include_router(label_routes(workspace))
     app.include_router(map_routes(workspace))

@@ -19,6 +19,7 @@ from plumbline_backend.api.errors import install_error_answers
 from plumbline_backend.api.routes import create_router
 from plumbline_backend.api.v1 import create_api
 from plumbline_backend.domain.types import Judgement, NewJudgement
+from plumbline_backend.graceful import close_on_sigterm
 from plumbline_backend.store.ledger import Ledger
 from plumbline_backend.workspace import open_workspace
 
@@ -39,6 +40,7 @@ def lie() -> None:
 def main() -> None:
     """Serve until killed."""
     folder, port, url, *ways = sys.argv[1:]
+    close_on_sigterm()
     if "lies" in ways:
         lie()
     with open_workspace(Path(folder), database_url=url or None, settings={"job_lease_s": 2.0}) as workspace:

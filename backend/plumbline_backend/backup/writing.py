@@ -145,7 +145,7 @@ def _add(archive: tarfile.TarFile, name: str, source: IO[bytes], digests: dict[s
     member.size = source.seek(0, os.SEEK_END)
     source.seek(0)
     reader = _Digesting(source)
-    archive.addfile(member, reader)  # type: ignore[arg-type]
+    archive.addfile(member, reader)
     digests[name] = reader.digest.hexdigest()
 
 

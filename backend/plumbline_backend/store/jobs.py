@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.domain.types import Job
@@ -151,6 +151,12 @@ class Jobs:
             statement = statement.where(jobs.c.project_id == project_id)
         with self._database.read() as connection:
             return [_job(row) for row in connection.execute(statement)]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state, of those in which any is."""
+        statement = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        with self._database.read() as connection:
+            return {row.state: int(row[1]) for row in connection.execute(statement)}
 
     def expire(self) -> JobRows:
         """Fails the jobs whose lease ran out, and returns them. Their workers' tokens are stale from then on."""

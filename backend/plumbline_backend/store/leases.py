@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.types import Ask
 from plumbline_backend.store.checks import integer_problem, refuse, text_problem
 from plumbline_backend.store.columns import now, now_plus
 from plumbline_backend.store.database import Database
+from plumbline_backend.store.overlap import answered_by_people, lock_question
 from plumbline_backend.store.recording import lock_judge
-from plumbline_backend.store.tables import current_judgements, judges, leases, questions
+from plumbline_backend.store.tables import current_judgements, leases, questions
 
 MAX_HOLDER = 200
 MAX_REASON = 2_000
@@ -58,9 +60,9 @@ class Leases:
         """Leases up to `n` items to `holder` (a browser tab) for `ttl_s` seconds, atomically.
 
         What the holder already has comes first, renewed, so that a refresh shows the same items. The rest
-        comes from `plan`, in its order, without items that `per_item` others hold, that `judge_id` has a
-        current judgement of, or (when `enough_answers` is given) whose answers by people and leases together
-        are that many. The question's ask counter advances by the number of items newly leased.
+        comes from `plan`, in its order, without items that `per_item` others hold, that `judge_id` holds in
+        another tab or has a current judgement of, or (when `enough_answers` is given) whose answers by people
+        and leases together are that many. The question's ask counter advances by the number newly leased.
         """
         refuse(
             [
@@ -100,7 +102,7 @@ class Leases:
 
 
 def _claim(connection: Connection, claim: _Claim, plan: Plan, n: int) -> list[Ask]:
-    asks = _lock_question(connection, claim.question_id)
+    asks = lock_question(connection, claim.question_id)
     lock_judge(connection, claim.judge_id, claim.question_id)
     connection.execute(
         delete(leases).where(leases.c.question_id == claim.question_id, leases.c.expires_at <= now())
@@ -115,15 +117,6 @@ def _claim(connection: Connection, claim: _Claim, plan: Plan, n: int) -> list[As
         connection.execute(insert(leases).values(expires_at=now_plus(claim.ttl_s)), values)
         _bump(connection, claim.question_id, len(taken))
     return held + taken
-
-
-def _lock_question(connection: Connection, question_id: int) -> int:
-    """Claims on one question take turns. Returns its ask counter."""
-    statement = select(questions.c.asks).where(questions.c.id == question_id)
-    asks = connection.execute(statement.with_for_update(key_share=True)).scalar()
-    if asks is None:
-        raise NotFoundError(f"question {question_id} does not exist")
-    return int(asks)
 
 
 def _renew(connection: Connection, claim: _Claim) -> list[Ask]:
@@ -147,40 +140,27 @@ def _free(connection: Connection, claim: _Claim, candidates: Iterable[Ask], seen
 
 
 def _barred(connection: Connection, claim: _Claim, items: Sequence[int]) -> set[int]:
-    """Those of `items` that must not be asked. Three lookups by primary key; the ledger is not read.
+    """Those of `items` that must not be asked. Lookups by primary key; the ledger is not read.
 
     Leases are counted before answers: an answer that is committed in between is then counted twice, never not at all.
     """
     here = current_judgements.c
-    held = _counts(
-        connection,
-        select(leases.c.item, func.count())
-        .where(leases.c.question_id == claim.question_id, leases.c.item.in_(items))
-        .group_by(leases.c.item),
-    )
+    leased = select(leases.c.item).where(leases.c.question_id == claim.question_id, leases.c.item.in_(items))
+    held = Counter(connection.scalars(leased))
     own = select(here.item).where(
         here.question_id == claim.question_id, here.item.in_(items), here.judge_id == claim.judge_id
     )
-    barred = {*connection.scalars(own), *(item for item, n in held.items() if n >= claim.per_item)}
+    elsewhere = select(leases.c.item).where(
+        leases.c.question_id == claim.question_id,
+        leases.c.item.in_(items),
+        leases.c.judge_id == claim.judge_id,
+    )
+    barred = {*connection.scalars(own), *connection.scalars(elsewhere)}
+    barred |= {item for item, n in held.items() if n >= claim.per_item}
     if claim.enough_answers is None:
         return barred
-    answered = _counts(
-        connection,
-        select(here.item, func.count())
-        .join(judges, judges.c.id == here.judge_id)
-        .where(
-            here.question_id == claim.question_id,
-            here.item.in_(items),
-            here.state == "answered",
-            judges.c.kind == "person",
-        )
-        .group_by(here.item),
-    )
-    return barred | {item for item, n in answered.items() if n + held.get(item, 0) >= claim.enough_answers}
-
-
-def _counts(connection: Connection, statement: Select[tuple[int, int]]) -> dict[int, int]:
-    return {item: n for item, n in connection.execute(statement)}
+    answered = Counter(connection.scalars(answered_by_people(claim.question_id, items)))
+    return barred | {item for item, n in answered.items() if n + held[item] >= claim.enough_answers}
 
 
 def _bump(connection: Connection, question_id: int, n: int) -> int:
