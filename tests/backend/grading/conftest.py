@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,21 @@ SHORT = "def check(output, context):\n    return len(output.split()) <= 20\n"
 NAMED = 'def check(output, context):\n    return context["vars"]["name"] in output\n'
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed workspace with one project, to be copied: an import takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("template")
+    file = folder / "made.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in outputs_of(60)), encoding="utf-8")
+    with open_workspace(folder / "ws", executor=InlineExecutor()) as opened:
+        opened.import_outputs(file, "made")
+    return folder / "ws"
+
+
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
+def workspace(tmp_path: Path, template: Path) -> Iterator[Workspace]:
+    """A workspace of the test's own with the project "made"."""
+    shutil.copytree(template, tmp_path / "ws")
     with open_workspace(tmp_path / "ws", executor=InlineExecutor()) as opened:
         yield opened
 
@@ -54,20 +68,20 @@ def is_bad(i: int) -> bool:
 
 @pytest.fixture
 def make_project(workspace: Workspace, tmp_path: Path) -> Callable[..., GradingProject]:
-    """A project over rows (by default 60 of `outputs_of`)."""
+    """A project over rows of a test's own."""
 
-    def make(rows: list[dict[str, Any]] | None = None, **options: Any) -> GradingProject:
+    def make(rows: list[dict[str, Any]], **options: Any) -> GradingProject:
         file = tmp_path / f"{uuid.uuid4().hex}.jsonl"
-        chosen = outputs_of(60) if rows is None else rows
-        file.write_text("".join(json.dumps(row) + "\n" for row in chosen), encoding="utf-8")
-        return workspace.import_outputs(file, "made", **options)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return workspace.import_outputs(file, "own", **options)
 
     return make
 
 
 @pytest.fixture
-def project(make_project: Callable[..., GradingProject]) -> GradingProject:
-    return make_project()
+def project(workspace: Workspace) -> GradingProject:
+    """60 of `outputs_of`, ungraded, without criteria."""
+    return workspace.grading("made")
 
 
 @pytest.fixture
