@@ -109,6 +109,8 @@ def inspect_table(path: Path, n_rows: int = 10) -> TablePreview:
 def read(path: Path, mapping: Mapping[str, Any] | None) -> OutputsFile:
     """Every row as an output. Raises InputError for a mapping that names columns the file does not have."""
     rows, problems = _read_rows(path)
+    if problems and not rows:
+        return OutputsFile("table", (), tuple(problems))
     columns = _columns(row for _, row in rows)
     chosen = propose(columns, [r for _, r in rows]) if mapping is None else OutputMapping.from_dict(mapping)
     if chosen is None:
