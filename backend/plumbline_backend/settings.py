@@ -61,7 +61,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("oidc_secret_env", "", "name", "Environment variable with the client's secret; empty: none"),
     Setting("oidc_name", "single sign-on", "words", "What the issuer is called on the sign-in page"),
     Setting("database_url", "", "URL", "Database; empty means plumbline.db in the workspace"),
-    Setting("strategy", "margin", "name", "Query strategy of new projects"),
+    Setting("strategy", "typical_then_margin", "name", "Query strategy of new projects"),
     Setting("pace", "linear", "name", "Policy by which pseudo-labels are proposed"),
     Setting(
         "label_budget", 0, "items", "Human labels that are wanted in all; 0: the whole pool", 0, 1_000_000_000
@@ -69,6 +69,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "stream_share", 0.10, "fraction", "Share of the asks drawn uniformly and never trained on", 0.01, 0.9
     ),
+    Setting("overlap", 1, "people", "People who are asked each item of a new project", 1, 20),
     Setting("seed", 0, "integer", "Seed of the reserve's draw and of every ranking", 0, 2**31 - 1),
     Setting("head", "linear_softmax", "name", "Head of new projects"),
     Setting("head_l2", 1.0, "weight", "L2 penalty of the linear head (scikit-learn's 1/C)", 1e-6, 1e6),

@@ -25,7 +25,7 @@ COLUMNS: tuple[GridColumn, ...] = (
     grid_column("What it says", "text"),
 )
 TARGETS = (0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
-BELOW = "Signs that more answers would change little. They never decide; only the first says whether the model is right."
+BELOW = "Signs that more answers would change little. They never decide; only the first says if the model is right."
 
 
 class StoppingPanel(Viewer):
