@@ -431,9 +431,22 @@ export function render({ model, el }) {
   });
   sized.observe(stage);
   model.on("remove", () => sized.disconnect());
-  for (const name of ["layout", "layout_version"]) model.on(name, loadPoints);
-  for (const name of ["by", "colour_version"]) model.on(name, loadColours);
+  // Several properties change together: what they ask for is fetched once.
+  let due = null;
+  const soon = (load) => {
+    if (!due) queueMicrotask(() => {
+      const last = due;
+      due = null;
+      last();
+    });
+    if (due !== loadPoints) due = load;
+  };
+  for (const name of ["layout", "layout_version"]) model.on(name, () => soon(loadPoints));
+  for (const name of ["by", "colour_version"]) model.on(name, () => soon(loadColours));
   model.on("legend", drawLegend);
+  model.on("outline", () => {
+    stage.dataset.answered = String((Number(stage.dataset.answered) || 0) + 1);
+  });
   for (const name of ["outline", "marks"]) model.on(name, draw);
   setMode("pan");
   drawLegend();

@@ -133,8 +133,8 @@ class MapPage(Page):
         except PlumblineError as error:
             self._steps.refused(error)
             return
-        self._view.param.update(outline=outline, marks=[])
         self._selection.show(found, "Selected")
+        self._view.param.update(outline=outline, marks=[])
 
     def _click(self, x: float, y: float, reach: float) -> None:
         item = self.project.desk.map.at(self.layout, x, y, reach)
