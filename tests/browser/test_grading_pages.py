@@ -208,6 +208,7 @@ def test_a_criterion_is_written_reworded_and_dropped(new_context: Contexts, serv
     watched = opened(new_context, server, "/p/fresh/judges", person="writer")
     page = watched.page
     page.get_by_role("button", name="Write one").click()
+    expect(page.get_by_role("heading", name="New criterion")).to_be_visible()
     page.get_by_role("textbox", name="Name", exact=True).fill("True")
     page.get_by_label("Statement that an output satisfies or not").fill("Nothing in the reply is invented.")
     page.get_by_role("button", name="Add the criterion").click()

@@ -9,6 +9,12 @@ import panel as pn
 CODE_HEIGHT_PX = 260
 
 
+def typed_code(field: pn.widgets.CodeEditor) -> str:
+    """What is in the editor now; see `controls.typed`."""
+    shown = [model.code for model, _ in field._models.values()]
+    return str((shown[0] if shown else field.value) or "")
+
+
 def code_field(value: str, dark: bool, **options: Any) -> pn.widgets.CodeEditor:
     """An editor with line numbers and colours. Its value counts as it is typed."""
     return pn.widgets.CodeEditor(

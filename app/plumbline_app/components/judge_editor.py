@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.code_field import code_field
+from plumbline_app.components.code_field import code_field, typed_code
 from plumbline_app.components.controls import button, checkbox, choice, text_field, typed
 from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.judge_run import estimate_in_words, verdicts_in_words
@@ -166,7 +166,7 @@ class JudgeEditor(Viewer):
     def _spec(self) -> dict[str, Any]:
         if self._kind == "assertion":
             kept = {} if self._judge is None else self._judge.spec
-            return {**kept, "code": self._code.value}
+            return {**kept, "code": typed_code(self._code)}
         return self._form.spec() if self._kind == "llm" else {"head": self._head.value}
 
     def _select(self, judge_id: int | None) -> None:
