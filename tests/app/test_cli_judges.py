@@ -1,0 +1,114 @@
+"""`plumbline judges` as a person or a script calls it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from plumbline_app import cli
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command line in this process; returns exit status, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["plumbline", "judges", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def graded(tmp_path):
+    path = tmp_path / "graded.jsonl"
+    rows = [
+        {"output": "x", "grade": i % 2 == 0, "verdicts": {"j": i % 2 == 0, "k": True, "n": None}}
+        for i in range(8)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_align_writes_the_promised_json(call, graded, tmp_path):
+    out = tmp_path / "out.json"
+    status, printed, _ = call("align", graded, "--json", out)
+    found = json.loads(out.read_text())
+    assert status == 0
+    assert found["judges"]["j"]["coverage"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 4}
+    assert found["judges"]["n"]["alignment"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert found["selected"]["judges"] == ["j"]
+    assert set(found["selected"]["alignment"]) == {"value", "low", "high", "n"}
+    assert "8 of 8 outputs graded: 4 good, 4 bad" in printed
+    assert "unknown (n 0)" in printed
+    assert "nan" not in printed.lower()
+
+
+def test_align_prints_json_where_a_machine_reads(call, graded):
+    status, printed, _ = call("align", graded, "--json", "-")
+    assert status == 0
+    assert json.loads(printed)["n_graded"] == 8
+
+
+def test_align_refuses_with_status_2(call, tmp_path):
+    status, _, errors = call("align", tmp_path / "absent.jsonl")
+    assert status == 2
+    assert "no such file" in " ".join(errors.split())
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"grade": 7, "verdicts": {}}\n')
+    status, _, errors = call("align", bad)
+    assert status == 2
+    assert "found '7'; expected true, false or null" in " ".join(errors.split())
+
+
+def test_from_a_file_to_exported_tests(call, tmp_path):
+    from plumbline_backend.workspace import open_workspace
+
+    file = tmp_path / "outputs.csv"
+    file.write_text("id,output,human\na,short,good\nb,much too long for that,bad\nc,fine,good\nd,no,bad\n")
+    home = ("--workspace", tmp_path / "ws")
+    status, printed, errors = call("import", file, "--name", "Mine", "--json", *home)
+    assert status == 0, errors
+    assert json.loads(printed)["slug"] == "mine"
+    with open_workspace(tmp_path / "ws") as opened:
+        project = opened.grading("mine")
+        assert project.alignment_report().n_graded == 4  # the grades came with the file
+        project.add_from_library("max_words", by="eva", parameters={"n": 3})
+    status, printed, _ = call("run", "mine", "--json", *home)
+    assert status == 0
+    assert json.loads(printed) == [
+        {
+            "judge": "At most 3 words",
+            "kind": "assertion",
+            "fail": 1,
+            "pass": 3,
+            "error": 0,
+            "abstain": 0,
+            "not run": 0,
+        }
+    ]
+    status, printed, errors = call("export", "mine", "pytest", tmp_path / "checks", *home)
+    assert status == 0, errors
+    assert (tmp_path / "checks" / "test_outputs.py").is_file()
+    status, printed, _ = call("export", "mine", "grades", tmp_path / "grades.csv", "--json", *home)
+    assert json.loads(printed) == {"path": str(tmp_path / "grades.csv")}
+    status, _, errors = call("export", "mine", "pytest", tmp_path / "checks", *home)
+    assert status == 1
+    assert "already exists" in " ".join(errors.split())
+
+
+def test_what_does_not_exist_is_named(call, tmp_path):
+    home = ("--workspace", tmp_path / "ws")
+    assert call("run", "nothing", *home)[0] == 1
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text("{")
+    file = tmp_path / "o.csv"
+    file.write_text("output\nx\n")
+    status, _, errors = call("import", file, "--mapping", mapping, *home)
+    assert status == 2
+    assert "expected a JSON file" in " ".join(errors.split())
