@@ -18,6 +18,7 @@ from plumbline_backend.exporters.classifier.bundle import (
 from plumbline_backend.heads.making import load_head
 from plumbline_backend.pool.features import load_features
 from plumbline_backend.report import ModelReport
+from plumbline_backend.trust.serving import calibration_note, folded, serving_calibrator
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -51,6 +52,8 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
     """Everything about the reported model as plain values."""
     question, evaluation = project.question(), report.evaluation
     head = load_head(project.folders.models / report.model.folder)
+    calibrator = serving_calibrator(project, report.model, head)
+    program, temperature = folded(head.program(), calibrator)
     named = {c.id: c for c in question.classes}
     measured = dict(zip((c.id for c in report.classes), evaluation.per_class, strict=True))
     bins = evaluation.reliability
@@ -60,10 +63,10 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
         question_version=question.version,
         classes=tuple(_trained_class(named[class_id]) for class_id in report.model.metrics["classes"]),
         transforms=_transforms(project),
-        program=head.program(),
+        program=program,
         width=head.width_,
         head=head.name,
-        temperature=report.model.metrics["temperature"],
+        temperature=temperature,
         metrics={
             "accuracy": evaluation.accuracy,
             "expected calibration error": evaluation.ece,
@@ -81,7 +84,7 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
                 bins.confidence, bins.accuracy, bins.low, bins.high, bins.count, strict=True
             )
         ),
-        calibration_note=report.model.metrics["temperature_note"],
+        calibration_note=calibration_note(calibrator),
     )
 
 

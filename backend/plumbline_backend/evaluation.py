@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain.metrics import Evaluation, evaluate
 from plumbline_backend.domain.types import Proba
+from plumbline_backend.registry import CALIBRATORS
 
 FOLDS = 5
 
@@ -31,12 +32,14 @@ def evaluate_on_stream(
     n_classes: int,
     calibrate_from: int,
     seed: int,
+    serving: str = Temperature.name,
 ) -> StreamEvaluation:
     """Calibrate a head on stream answers and measure it on the same ones, each with a temperature from the others.
 
     logits: (n, K) of the head's classes. columns: (K,) the schema's class for each of them, in
     0..n_classes-1; classes merged since the fit share one. targets: (n,) schema classes; one that the head has
-    never seen counts as wrong and is left out of the temperature's fit.
+    never seen counts as wrong and is left out of the temperature's fit. serving: the calibrator that the project chose;
+    the evaluation is of that one, each item's from the other folds' items.
     """
     of_schema = {column: k for k, column in reversed(list(enumerate(columns)))}
     own_targets = np.array([of_schema.get(int(target), -1) for target in targets], dtype=np.int64)
@@ -45,7 +48,8 @@ def evaluate_on_stream(
     rng = np.random.default_rng(seed)
     proba = calibrator.proba(logits)
     if known.sum() >= FOLDS:
-        proba[known] = calibrator.cross_fitted(logits[known], own_targets[known], FOLDS, rng)
+        served = calibrator if serving == calibrator.name else CALIBRATORS.get(serving)()
+        proba[known] = served.cross_fitted(logits[known], own_targets[known], FOLDS, rng)
     return StreamEvaluation(calibrator, evaluate(to_schema(proba, columns, n_classes), targets, rng))
 
 

@@ -21,8 +21,10 @@ from plumbline_backend.heads.making import load_head
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.store import Store
+from plumbline_backend.trust.annotators import AnnotatorReport, annotator_report
 from plumbline_backend.trust.outside import read_predictions
 from plumbline_backend.trust.predictions import Predictions
+from plumbline_backend.trust.serving import SERVING
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -31,8 +33,6 @@ MIN_ITEMS = 20
 """Below this nothing is fitted or shown: ten items on either side say nothing about a rate."""
 _RESERVED = frozenset({"logits", "probs", "labels", "classes", "file", "allow_pickle"})
 SLICE_ROLES = ("category", "metadata")
-SERVING = ("temperature", "vector", "matrix")
-"""Calibrators that are linear in the logits, so that they travel inside an exported classifier."""
 SPLITS = {
     "a random half": "random:0",
     "the first half": "half",
@@ -138,6 +138,10 @@ class Trust:
         if name not in SERVING:
             raise InputError(f"calibrator to serve with: found {name!r}; {did_you_mean(name, SERVING)}")
         self._project.set_settings(calibrator=name)
+
+    def annotators(self, method: str = "dawid_skene") -> AnnotatorReport:
+        """How far people agree, who answers how, and where they differ. Raises InputError on an unknown method."""
+        return annotator_report(self._project, self._store, method)
 
     def measured(self) -> list[dict[str, Any]]:
         """What the page draws of each judge of the newest finished run; empty before the first."""

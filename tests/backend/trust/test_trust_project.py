@@ -1,0 +1,126 @@
+"""A project's judges measured in a worker, and the chosen calibrator in predictions and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.datasets import load_digits
+
+from plumbline_backend.domain.errors import InputError, NotFoundError
+from plumbline_backend.heads.making import load_head
+from plumbline_backend.jobs.executors import InlineExecutor
+from plumbline_backend.project import Project
+from plumbline_backend.trust.serving import serving_calibrator
+from plumbline_backend.workspace import Workspace, open_workspace
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    folder = tmp_path_factory.mktemp("trust") / "workspace"
+    with open_workspace(folder, executor=InlineExecutor()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def project(workspace: Workspace) -> Project:
+    """Digits with 80 random-stream answers and a head of about 110 labels."""
+    made = workspace.create_demo("digits")
+    truth = load_digits().target
+    judge = made.person("teacher")
+    ids = {c.name: c.id for c in made.question().active}
+    stream = made.stream_order[:80].tolist()
+    others = np.setdiff1d(np.arange(120), made.stream_order).tolist()
+    for item, stratum in [*((i, "stream") for i in stream), *((i, "random") for i in others)]:
+        answer = ids[str(truth[item])]
+        made.record(item=item, judge=judge, client_uuid=f"a{item}", answer=answer, stratum=stratum)
+    job = made.fit()
+    assert job is not None
+    made.wait(job)
+    return made
+
+
+def test_the_head_is_a_judge_on_the_stream(project: Project) -> None:
+    (head,) = project.desk.trust.judges()
+    assert (head.key, head.n) == ("head", 80)
+    found = project.desk.trust.predictions("head")
+    assert found.classes == tuple(str(k) for k in range(10))
+    assert set(np.unique(found.targets)) <= set(range(10))
+    assert (found.proba.argmax(axis=1) == found.targets).mean() > 0.6
+
+
+def test_a_run_is_kept_and_replaced(project: Project) -> None:
+    trust = project.desk.trust
+    for _ in range(2):
+        project.wait(trust.start(["head"], "half", ["temperature", "vector"]))
+    (view,) = trust.measured()
+    assert (view["n_fit"], view["n_shown"]) == (40, 40)
+    assert view["name"].startswith("Head, version")
+    assert set(view["calibrators"]) == {"temperature", "vector"}
+    state = view["states"]["as given"]
+    gaps = np.abs(np.array(state["bins"]["accuracy"]) - state["bins"]["confidence"])
+    count = np.array(state["bins"]["count"])
+    assert gaps @ count / count.sum() == pytest.approx(view["before"]["ece"]["value"])
+    assert state["thresholds"][3]["hits"][0] + state["thresholds"][3]["alarms"][0] == 40
+    assert len(list((trust.folder / "runs").iterdir())) == 1
+
+
+def test_outside_predictions_are_kept_and_checked(project: Project, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    good = tmp_path / "given.npz"
+    np.savez(
+        good, probs=draw.dirichlet([1, 1], size=50), labels=draw.integers(2, size=50), site=["a", "b"] * 25
+    )
+    judge = project.desk.trust.add_outside(good, "../../their model.npz")
+    assert (judge.name, judge.n) == ("their model", 50)
+    assert judge in project.desk.trust.judges()
+    assert project.desk.trust.predictions(judge.key).slices["site"][1] == "b"
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"bad.csv: found the columns 'a', 'b'"):
+        project.desk.trust.add_outside(tmp_path / "bad.csv", "bad.csv")
+    with pytest.raises(NotFoundError, match=r"judge '\.\./x' gives no probabilities"):
+        project.desk.trust.predictions("../x")
+
+
+def test_too_few_items_and_no_judge_are_refused(project: Project, tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", probs=[[0.5, 0.5]] * 5, labels=[0] * 5)
+    few = project.desk.trust.add_outside(tmp_path / "few.npz", "few.npz")
+    with pytest.raises(InputError, match=r"few: n = 5 items .* expected at least 20"):
+        project.desk.trust.start([few.key], "half")
+    with pytest.raises(InputError, match="judges: found none"):
+        project.desk.trust.start([], "half")
+
+
+@pytest.mark.parametrize("name", ["vector", "matrix"])
+def test_the_chosen_calibrator_is_in_predictions_and_in_the_export(
+    project: Project, tmp_path: Path, name: str
+) -> None:
+    model = project.models()[-1]
+    head = load_head(project.folders.models / model.folder)
+    project.desk.trust.use_calibrator(name)
+    try:
+        calibrator = serving_calibrator(project, model, head)
+        features = project.pool.features.gather(np.arange(200))
+        expected = calibrator.proba(head.logits(features))
+        served = project.predict(range(200))
+        assert served is not None
+        if name == "vector":
+            assert calibrator.fitted_
+        else:
+            assert "80 of the 100" in calibrator.note_
+        np.testing.assert_allclose(served.proba, expected, atol=1e-9)
+        assert project.report() is not None
+        folder = project.export_classifier(tmp_path / name)
+        session = onnxruntime.InferenceSession(folder / "model.onnx")
+        assert session.get_outputs()
+        assert f"{name} scaling" in (folder / "model_card.md").read_text()
+    finally:
+        project.desk.trust.use_calibrator("temperature")
+
+
+def test_what_cannot_travel_is_not_served(project: Project) -> None:
+    with pytest.raises(InputError, match="found 'isotonic'"):
+        project.desk.trust.use_calibrator("isotonic")
