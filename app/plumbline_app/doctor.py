@@ -30,6 +30,7 @@ def examine(workspace: Path) -> list[Finding]:
         *(_distribution(name) for name in CORE),
         _kernels(),
         _database(),
+        _sandbox(),
         _disk(workspace),
         _browser(),
         _extra("sentence-transformers", "sentence_transformers", "text"),
@@ -64,6 +65,14 @@ def _database() -> Finding:
     report = sqlite_report()
     found = f"{report.version} through {report.driver}, journal {report.journal_mode}"
     return Finding("sqlite", report.wal_safe, found, report.advice, optional=True)
+
+
+def _sandbox() -> Finding:
+    from plumbline_backend.judges.sandbox import probe
+
+    wall = probe()
+    remedy = "" if wall.kind != "none" else "pip install pydantic-monty"
+    return Finding("sandbox", wall.kind != "none", f"{wall.kind}: {wall.reason}", remedy, optional=True)
 
 
 def _disk(workspace: Path) -> Finding:
