@@ -26,6 +26,7 @@ from plumbline_app.pages.grading_page import GradingPage
 from plumbline_app.pages.missing import MissingPage
 from plumbline_app.pages.page import Page
 from plumbline_app.session import Session, is_dark, person_of, person_of_request
+from plumbline_app.team_api import team_routes
 from plumbline_app.theme import css_variables
 from plumbline_app.views import project_view, workspace_view
 from plumbline_backend.api.access import TokenAccess
@@ -33,6 +34,7 @@ from plumbline_backend.api.errors import install_error_answers
 from plumbline_backend.api.metrics import Measure, RequestFigures, metrics_route
 from plumbline_backend.api.routes import create_router
 from plumbline_backend.api.v1 import create_api
+from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.people import EVERYTHING
 from plumbline_backend.graceful import close_on_sigterm
@@ -51,8 +53,16 @@ PAGES = {
     "/p/{project}/map": "plumbline_app.pages.map:MapPage",
     "/p/{project}/health": "plumbline_app.pages.health:HealthPage",
     "/p/{project}/model": "plumbline_app.pages.model:ModelPage",
+    "/p/{project}/agreement": "plumbline_app.pages.agreement:AgreementPage",
     "/p/{project}/calibration": "plumbline_app.pages.calibration:CalibrationPage",
+    "/p/{project}/simulate": "plumbline_app.pages.simulate:SimulatePage",
     "/p/{project}/export": "plumbline_app.pages.export:ExportPage",
+    "/p/{project}/adjudicate": "plumbline_app.pages.adjudicate:AdjudicatePage",
+    "/p/{project}/people": "plumbline_app.pages.people:ProjectPeoplePage",
+    "/p/{project}/audit": "plumbline_app.pages.audit:AuditPage",
+    "/people": "plumbline_app.pages.people:PeoplePage",
+    "/audit": "plumbline_app.pages.audit:AuditPage",
+    "/account": "plumbline_app.pages.settings:AccountPage",
     "/p/{project}/grade": "plumbline_app.pages.grade:GradePage",
     "/p/{project}/judges": "plumbline_app.pages.judges:JudgesPage",
     "/p/{project}/alignment": "plumbline_app.pages.alignment:AlignmentPage",
@@ -140,6 +150,7 @@ def create_app(
     app.include_router(metrics_route(workspace, figures))
     app.include_router(create_api(workspace, _api_access(workspace, people)))
     app.include_router(label_routes(workspace))
+    app.include_router(team_routes(workspace))
     app.include_router(map_routes(workspace))
     app.include_router(grade_routes(workspace))
     if people is not None:
@@ -175,13 +186,17 @@ def _build(
     module, _, name = target.partition(":")
     page_class: type[Page] = getattr(import_module(module), name)
     try:
-        if slug is not None and issubclass(page_class, GradingPage):
-            return page_class(replace(blank, grading=project_view(workspace.grading(slug), access)))
         if slug is None:
             return page_class(blank)
+        if issubclass(page_class, GradingPage) or (page_class.any_kind and _grades(workspace, slug)):
+            return page_class(replace(blank, grading=project_view(workspace.grading(slug), access)))
         return page_class(replace(blank, project=project_view(workspace.project(slug), access)))
     except NotFoundError as error:
         return MissingPage(blank, str(error))
+
+
+def _grades(workspace: Workspace, slug: str) -> bool:
+    return workspace.store.projects.get(slug).settings.get("purpose") == GRADE_PURPOSE
 
 
 def _theme_css() -> str:

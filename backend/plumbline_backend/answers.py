@@ -51,6 +51,8 @@ class Answers:
         self._people: dict[int, dict[int, Answer]] = {}
         self._imported: dict[int, Answer] = {}
         self._lock = threading.RLock()
+        self.overlap = 1
+        """How many people are asked each item; set by the loop as the project says."""
 
     @property
     def newest_id(self) -> int:
@@ -100,11 +102,12 @@ class Answers:
         return bool(self._in_reserve[item])
 
     def closed(self, item: int) -> bool:
-        """Whether nobody needs to be asked about the item: answered, or flagged as broken."""
+        """Whether nobody needs to be asked about the item: answered by as many as wanted, or flagged as broken."""
         with self._lock:
             if item in self._imported:
                 return True
-            return any(a.state in ("answered", "flagged") for a in self._people.get(item, {}).values())
+            states = [answer.state for answer in self._people.get(item, {}).values()]
+            return "flagged" in states or states.count("answered") >= self.overlap
 
     def items_asked_as(self, stratum: Stratum, state: State) -> Positions:
         """Items that somebody was asked in this way and gave this state, in ascending order."""
@@ -188,6 +191,12 @@ class Answers:
             ]
         return np.array(found, dtype=np.int64)
 
+    def disputed(self, question: Question) -> Positions:
+        """Items that people gave different classes and nobody has adjudicated, in ascending order."""
+        with self._lock:
+            found = [item for item, by_judge in self._people.items() if _is_disputed(by_judge, question)]
+        return np.array(sorted(found), dtype=np.int64)
+
     def n_by_state(self) -> Counter[str]:
         """How many items have each state; an item answered by anyone counts as answered."""
         with self._lock:
@@ -200,8 +209,9 @@ class Answers:
             return Counter(c for c in majority if c is not None)
 
     def _majority(self, item: int, question: Question) -> str | None:
-        """The class most people gave; among equals the one given last."""
+        """The class of the newest adjudication, else the one most people gave; among equals the one given last."""
         given = [a for a in self._people[item].values() if a.state == "answered" and a.class_id is not None]
+        given = _last_word(given) or given
         if not given:
             return None
         votes = Counter(question.resolve(a.class_id) for a in given if a.class_id is not None)
@@ -232,7 +242,20 @@ def _labels(rows: list[tuple[int, str]], classes: tuple[str, ...]) -> Labels:
     )
 
 
+def _is_disputed(by_judge: Mapping[int, Answer], question: Question) -> bool:
+    answers = by_judge.values()
+    if any(answer.stratum == "adjudication" for answer in answers):
+        return False
+    return len({question.resolve(a.class_id) for a in answers if a.class_id is not None}) > 1
+
+
 def _item_state(by_judge: Mapping[int, Answer]) -> State:
     states = {answer.state for answer in by_judge.values()}
     order: tuple[State, ...] = ("flagged", "answered", "unsure", "skipped")
     return next(state for state in order if state in states)
+
+
+def _last_word(given: Sequence[Answer]) -> list[Answer]:
+    """The newest adjudication, alone; nothing when there is none."""
+    adjudicated = [answer for answer in given if answer.stratum == "adjudication"]
+    return [max(adjudicated, key=lambda answer: answer.id)] if adjudicated else []

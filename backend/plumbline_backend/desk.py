@@ -9,6 +9,7 @@ from plumbline_backend.health.health import Health
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.map.pool_map import PoolMap
 from plumbline_backend.pace.review import Review
+from plumbline_backend.people.team import Team
 from plumbline_backend.store import Store
 from plumbline_backend.trust.trust import Trust
 
@@ -23,5 +24,6 @@ class Desk:
         self.batches = Batches(project, store)
         self.health = Health(project, store, jobs)
         self.review = Review(project, jobs)
+        self.team = Team(project, store)
         self.map = PoolMap(project, store, jobs)
         self.trust = Trust(project, store, jobs)

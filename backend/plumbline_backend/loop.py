@@ -86,7 +86,7 @@ class Loop:
                 f"stratum: item {new.item} is not in the random stream's reserve; expected 'model' or 'browse'"
             )
         self.answers.refresh()
-        judgement = self._store.ledger.record(self._keep_origin(new))
+        judgement = self._store.ledger.record(self._keep_origin(new), self.overlap)
         self.fit_soon()
         return judgement
 
@@ -130,6 +130,7 @@ class Loop:
 
     def next_items(self, judge: Judge, holder: str, n: int) -> list[Ask]:
         """Lease the next `n` items to `holder`: first what it holds already, then stream and ranking, interleaved."""
+        self.answers.overlap = overlap = self.overlap
         self.answers.refresh()
         return self._store.leases.claim(
             self._question_id,
@@ -138,7 +139,8 @@ class Loop:
             self._plan,
             n,
             self._settings["lease_ttl_s"],
-            enough_answers=1,  # what the plan knows of answers may be older than the claim
+            per_item=overlap,
+            enough_answers=overlap,  # what the plan knows of answers may be older than the claim
         )
 
     # Fit and score happen in the worker (learn.py); here is what goes in and what is done with the result.
@@ -285,7 +287,11 @@ class Loop:
 
     def known_to_head(self) -> dict[str, Any]:
         """What a head may ask of the project when it is made; what it has no use for it does not get."""
-        return {"l2": self._settings["head_l2"], "seed": self.seed}
+        question = self.question()
+        _, trained = self.answers.training(question)
+        named = {c.id: f"{c.name}. {c.description}" for c in question.classes}
+        texts = [named[class_id] for class_id in trained]
+        return {"l2": self._settings["head_l2"], "seed": self.seed, "class_texts": texts}
 
     @property
     def stream_share(self) -> float:
@@ -296,6 +302,11 @@ class Loop:
     def ranking_length(self) -> int:
         """Items kept from each ranking."""
         return int(self._settings["ranking_length"])
+
+    @property
+    def overlap(self) -> int:
+        """How many people are asked each item."""
+        return int(self._project_setting("overlap"))
 
     @property
     def seed(self) -> int:

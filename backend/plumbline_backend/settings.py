@@ -119,6 +119,9 @@ TABLE: tuple[Setting, ...] = (
     Setting("llm_max_tokens", 1024, "tokens", "Longest answer that is asked for", 64, 100_000),
     Setting("llm_budget_usd", 5.0, "USD", "Most that one run may cost, where prices are known", 0.0, 1e6),
     Setting("llm_budget_tokens", 5_000_000, "tokens", "Most tokens that one run may use", 0, 10**12),
+    Setting("executor", "subprocess", "name", "Where jobs run: subprocess, inline or ray"),
+    Setting("ray_address", "", "URL", "Ray cluster, such as ray://worker:10001; empty: this machine alone"),
+    Setting("ray_gpus", 0.0, "GPUs", "What each Ray task is given", 0.0, 64.0),
     Setting(
         "webhook_hosts",
         "",

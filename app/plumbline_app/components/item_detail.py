@@ -33,9 +33,16 @@ img { display: block; max-width: 100%; max-height: 360px; min-width: 128px; obje
 
 
 def item_detail(
-    project: Project, position: int, on_close: Callable[[], None], answering: bool = False
+    project: Project,
+    position: int,
+    on_close: Callable[[], None],
+    answering: bool = False,
+    with_history: bool = True,
 ) -> Viewable:
-    """The item at `position` with all it holds; where it is about to be answered, without the imported label."""
+    """The item at `position` with all it holds; where it is about to be answered, without the imported label.
+
+    with_history: whether what people said of it is shown, with their names.
+    """
     item = project.pool.item(position)
     head = line(
         heading(item.key, f"position {position:,} of {project.pool.n_items:,}", level=2),
@@ -49,7 +56,7 @@ def item_detail(
         *_pictures(project, item),
         *_texts(project, item),
         _fields(project, item, answering),
-        _history(project, item),
+        *([_history(project, item)] if with_history else []),
     )
 
 

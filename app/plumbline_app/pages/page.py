@@ -25,6 +25,8 @@ class Page(Viewer):
     """Its place in the navigation and in the URL, or "" for the projects."""
     sections: ClassVar[tuple[tuple[str, str], ...]] = ()
     """The navigation of its kind of project as (section, label); empty: that of labelling projects."""
+    any_kind: ClassVar[bool] = False
+    """Whether the page is one of labelling projects and of grading projects alike."""
     heading: ClassVar[str] = "Projects"
     themes_live: ClassVar[bool] = False
     """Whether the page follows a change of theme by itself; otherwise it is loaded again."""

@@ -33,11 +33,12 @@ Stratum = Literal[
     "judged_unknown",
     "overlap",
     "regrade",
+    "adjudication",
 ]
 """How an item came to be asked: from the random stream, a model's ranking, uniformly at random, or by hand; as a blind
 check of a proposal (audit), or on the Review page, knowing the proposal (review). When grading: uniformly among the
 outputs that the chosen judges fail, pass or leave open; because another grader has graded it (overlap); to be graded
-blind once more (regrade)."""
+blind once more (regrade). Because people answered it differently: the last word on it (adjudication)."""
 ColumnRole = Literal["id", "text", "image", "numeric", "category", "label", "features", "metadata", "ignore"]
 COLUMN_ROLES: tuple[ColumnRole, ...] = (
     "id",

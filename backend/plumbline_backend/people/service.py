@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plumbline_backend.domain.errors import InputError, NotFoundError
-from plumbline_backend.domain.people import Access, Capability, Invitation, Member, Person, Role
+from plumbline_backend.domain.people import Access, AuditEntry, Capability, Invitation, Member, Person, Role
 from plumbline_backend.people.errors import ForbiddenError, SignInError, TooManyAttemptsError
 from plumbline_backend.people.keys import Cookies, derived, digest, new_secret, workspace_key
 from plumbline_backend.people.limits import SignInLimits
@@ -20,6 +21,7 @@ from plumbline_backend.people.passwords import (
 from plumbline_backend.store import Store
 from plumbline_backend.store.memberships import NewPerson
 from plumbline_backend.store.people import name_key
+from plumbline_backend.store.tokens import ApiToken
 
 OWNER = "owner"
 SESSION_S = 14 * 86_400.0
@@ -176,6 +178,35 @@ class PeopleService:
         returned = self._store.memberships.remove(project.id, person.id)
         self._log(by, "removed from project", person.name, project=slug, items_returned=returned)
         return returned
+
+    # Tokens and the log
+
+    def tokens_of(self, name: str) -> list[ApiToken]:
+        """The person's tokens for scripts."""
+        return self._store.tokens.of(name)
+
+    def make_token(self, name: str, what_for: str, by: Caller) -> str:
+        """The text of a new token, which is kept nowhere."""
+        made = self._store.tokens.create(name, what_for)
+        self._log(by, "token made", made.token.name)
+        return made.secret
+
+    def end_token(self, name: str, token_id: int, by: Caller) -> None:
+        """End one of the person's tokens. Raises NotFoundError."""
+        self._store.tokens.revoke(name, token_id)
+        self._log(by, "token ended", str(token_id))
+
+    def note(self, by: Caller, action: str, subject: str, project: str = "", **detail: object) -> None:
+        """Write a line about something that was done elsewhere."""
+        self._log(by, action, subject, project, **detail)
+
+    def audited(self, filters: Mapping[str, str], before_id: int | None, limit: int) -> list[AuditEntry]:
+        """Lines of the audit log, newest first. Raises InputError for a field that cannot be filtered by."""
+        return self._store.audit.page(filters, before_id=before_id, limit=limit)
+
+    def audited_actions(self) -> list[str]:
+        """Every action in the log."""
+        return self._store.audit.actions()
 
     # Invitations
 

@@ -38,17 +38,18 @@ class Ledger:
         self._database = database
         self._schema = Schema()
 
-    def record(self, new: NewJudgement) -> Judgement:
+    def record(self, new: NewJudgement, overlap: int | None = None) -> Judgement:
         """Adds a judgement and returns it once it is on disk; releases the judge's lease of the item.
 
         It supersedes the judge's current judgement of the item, if there is one. The same client_uuid
         twice is recorded once and gives the first row back. Raises InputError (text that cannot be stored,
         an answer outside the schema, an item outside the pool), NotFoundError (judge, question, version),
-        ConflictError when the client_uuid was used for something else.
+        ConflictError when the client_uuid was used for something else, or (with `overlap`, the number of people who
+        are asked each item) when the item's lease has ended and the item went to as many others.
         """
         refuse(_problems(new))
         with _conflicts_named():
-            return self._database.write(lambda connection: record_one(connection, self._schema, new))
+            return self._database.write(lambda connection: record_one(connection, self._schema, new, overlap))
 
     def record_many(self, new: Sequence[NewJudgement], batch: str) -> int:
         """Adds many judgements under a batch's name; returns how many were new (client_uuid not seen before).

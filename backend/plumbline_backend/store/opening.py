@@ -18,6 +18,7 @@ from plumbline_backend.store.memberships import Memberships
 from plumbline_backend.store.migrate import migrate
 from plumbline_backend.store.models import Models
 from plumbline_backend.store.people import People
+from plumbline_backend.store.progress import Progress
 from plumbline_backend.store.projects import Projects
 from plumbline_backend.store.queries import Queries
 from plumbline_backend.store.questions import Questions
@@ -45,6 +46,7 @@ class Store:
         self.memberships = Memberships(database)
         self.comments = Comments(database)
         self.audit = Audit(database)
+        self.progress = Progress(database)
 
     def close(self) -> None:
         """Finishes what was asked and closes the database."""

@@ -13,6 +13,7 @@ from plumbline_backend.store import rows
 from plumbline_backend.store.bulk import insert_judgements
 from plumbline_backend.store.columns import now
 from plumbline_backend.store.current import is_live, restore_current, set_current
+from plumbline_backend.store.overlap import keep_overlap
 from plumbline_backend.store.questions import version_of
 from plumbline_backend.store.tables import current_judgements, judgements, judges, leases, projects, questions
 
@@ -40,10 +41,15 @@ class Schema:
         self._class_ids.clear()
 
 
-def record_one(connection: Connection, schema: Schema, new: NewJudgement) -> Judgement:
-    """Adds one judgement, unless its client_uuid is there already."""
+def record_one(
+    connection: Connection, schema: Schema, new: NewJudgement, overlap: int | None = None
+) -> Judgement:
+    """Adds one judgement, unless its client_uuid is there already. overlap: as `Ledger.record`."""
+    known = find_uuid(connection, new.question_id, new.client_uuid)
+    if overlap is not None and known is None:
+        keep_overlap(connection, new, overlap)
     n_items = lock_judge(connection, new.judge_id, new.question_id)
-    existing = find_uuid(connection, new.question_id, new.client_uuid)
+    existing = known or find_uuid(connection, new.question_id, new.client_uuid)
     if existing is not None:
         return same_or_refuse(existing, new)
     require_item(new, n_items)

@@ -115,9 +115,15 @@ def test_what_another_person_judged_is_the_plans_affair_unless_answers_are_enoug
     assert items(claim("g", 2, judge_id=grace.id, enough_answers=1)) == [1, 2]
 
 
-def test_several_may_hold_an_item_when_asked_for(claim: Any) -> None:
-    assert items(claim("a", 2, per_item=2)) == items(claim("b", 2, per_item=2)) == [0, 1]
-    assert items(claim("c", 2, per_item=2)) == [2, 3]
+def test_several_may_hold_an_item_when_asked_for(desk: Any, claim: Any) -> None:
+    grace, hedy = (desk.store.judges.ensure(desk.project.id, "person", name).id for name in ("Grace", "Hedy"))
+    assert items(claim("a", 2, per_item=2)) == items(claim("b", 2, per_item=2, judge_id=grace)) == [0, 1]
+    assert items(claim("c", 2, per_item=2, judge_id=hedy)) == [2, 3]
+
+
+def test_two_tabs_of_one_person_are_never_asked_the_same(claim: Any) -> None:
+    assert items(claim("a", 2, per_item=2)) == [0, 1]
+    assert items(claim("b", 2, per_item=2)) == [2, 3]
 
 
 def test_release_ends_some_or_all(desk: Any, claim: Any) -> None:
