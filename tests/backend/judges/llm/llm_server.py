@@ -26,6 +26,7 @@ class Turn:
         finish_reason: str = "stop",
         close_early: bool = False,
     ) -> None:
+        self.text = text
         self.status, self.headers, self.delay_s, self.drip_s = status, headers or {}, delay_s, drip_s
         self.close_early = close_early
         message: dict[str, Any] = {

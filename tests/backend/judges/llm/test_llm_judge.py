@@ -1,0 +1,220 @@
+"""LLM graders as judges of a project: verdicts in the ledger, a budget per run, resume, and no key anywhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from llm_server import LlmServer, Turn, llm_server, refusal
+
+from plumbline_backend.domain.errors import InputError, JobFailedError
+from plumbline_backend.domain.types import Job
+from plumbline_backend.grading import GradingProject
+from plumbline_backend.jobs.executors import InlineExecutor
+from plumbline_backend.judges import drafting, exporting, llm_judge
+from plumbline_backend.workspace import Workspace, open_workspace
+
+CANARY = "sk-canary-77d2e1"
+N_OUTPUTS = 30
+
+
+def verdict(text: str) -> Turn:
+    """What the server says: long outputs fail."""
+    word = "fail" if "long" in text.rsplit("<output", 1)[-1] else "pass"
+    return Turn(json.dumps({"explanation": "looked at its length", "verdict": word}))
+
+
+def judging() -> LlmServer:
+    """A server that judges by one word."""
+    return LlmServer(lambda request: verdict(request["messages"][1]["content"]))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("llm_judge")
+    rows = [
+        {"prompt": "Say it.", "response": f"{'long' if i % 3 == 0 else 'short'} {i}"}
+        for i in range(N_OUTPUTS)
+    ]
+    (folder / "outputs.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with open_workspace(folder / "workspace", executor=InlineExecutor()) as workspace:
+        workspace.import_outputs(folder / "outputs.jsonl", "outputs").add_criterion(
+            "Short", "It is short.", by="t"
+        )
+    return folder / "workspace"
+
+
+@pytest.fixture
+def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CANARY_KEY", CANARY)
+    monkeypatch.setattr("plumbline_backend.judges.llm.retries.FIRST_WAIT_S", 0.01)
+    shutil.copytree(prepared, tmp_path / "workspace")
+    return tmp_path / "workspace"
+
+
+def opened(folder: Path, url: str, **settings: object) -> Workspace:
+    given = {"llm_base_url": url, "llm_model": "m", "llm_key_env": "CANARY_KEY", **settings}
+    return open_workspace(folder, executor=InlineExecutor(), settings=given)
+
+
+def judge_of(project: GradingProject, **spec: object) -> int:
+    (criterion,) = project.criteria()
+    return project.add_judge(criterion.id, "llm", "grader", {"grader": "binary", **spec}).id
+
+
+def run(project: GradingProject, judge_id: int, **options: object) -> Job:
+    return project.wait(project.run_judge(judge_id, **options))  # type: ignore[arg-type]
+
+
+def test_verdicts_go_into_the_ledger_with_their_reasons(folder: Path) -> None:
+    with judging() as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        job = run(project, judge_id)
+        assert project.verdict_table().counts(judge_id)["fail"] == 10
+        assert project.verdicts(judge_id, 0)[0].note == "looked at its length"
+        told = (job.result or {})["llm"]
+        assert (told["calls"], told["unread"], told["cost_usd"]) == (30, 0, None)
+        again = run(project, judge_id)
+        assert (again.result or {})["n_judged"] == 0
+        answered = run(project, judge_id, again=True)
+        assert (answered.result or {})["llm"]["cached"] == 30
+    assert len(server.requests) == 30
+
+
+def test_an_unreadable_answer_is_an_error_that_is_counted_and_can_be_asked_again(folder: Path) -> None:
+    broken = LlmServer(
+        lambda request: (
+            Turn("no idea") if "short 7" in request["messages"][1]["content"] else verdict("short")
+        )
+    )
+    with broken as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        job = run(project, judge_id)
+        assert project.verdict_table().state(7, judge_id) == "error"
+        assert "could not be read" in project.verdicts(judge_id, 7)[0].note
+        assert (job.result or {})["llm"]["unread"] == 1
+        report = project.alignment_report()
+        assert report.criteria[0].judges[0].n_errors == 1
+
+
+def test_the_estimate_comes_before_the_run_and_the_budget_ends_it(folder: Path) -> None:
+    prices = {"llm_price_in": 1.0, "llm_price_out": 2.0, "llm_max_tokens": 100}
+    with judging() as server, opened(folder, server.url, **prices) as workspace:
+        project = workspace.grading("outputs")
+        judge = project.bench.get(judge_of(project))
+        found = llm_judge.estimate(project, project.criteria()[0], judge.spec, project.outputs())
+        assert (found.calls, len(server.requests)) == (30, 0)
+        assert found.most_usd is not None
+        # A call reserves about $0.002 and uses 100 + 2 * 20 millionths: some fit into $0.004, not all
+        limit = 0.004
+        assert limit < found.most_usd
+        llm_judge.set_budget(project, usd=limit, tokens=None)
+        job = run(project, judge.id)
+        spent = (job.result or {})["llm"]["cost_usd"]
+        assert 0 < spent <= limit
+        counts = project.verdict_table().counts(judge.id)
+        assert counts["error"] > 0
+        assert len(server.requests) == 30 - counts["error"]
+        assert any("the budget of $" in v.note for v in project.verdicts(judge.id) if v.state == "error")
+        llm_judge.set_budget(project, usd=None, tokens=None)
+        run(project, judge.id, again=True)
+        assert project.verdict_table().counts(judge.id)["error"] == 0
+    assert len(server.requests) == 30
+
+
+@pytest.mark.parametrize(("usd", "tokens"), [(-1.0, None), (None, -5), (float("nan"), None)])
+def test_a_budget_that_is_none_is_refused(folder: Path, usd: float | None, tokens: int | None) -> None:
+    with opened(folder, "scripted") as workspace, pytest.raises(InputError, match="expected 0 or more"):
+        llm_judge.set_budget(workspace.grading("outputs"), usd, tokens)
+
+
+def test_a_cancelled_run_keeps_its_verdicts_and_goes_on(folder: Path) -> None:
+    slow = LlmServer(lambda request: Turn(verdict(request["messages"][1]["content"]).text, delay_s=0.15))
+    with slow as server, opened(folder, server.url, llm_concurrency=4) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        job = project.run_judge(judge_id)
+        while len(server.requests) < 8:
+            time.sleep(0.02)
+        workspace.jobs.cancel(job.id)
+        with pytest.raises(JobFailedError, match="cancelled"):
+            project.wait(job)
+        n_kept = project.n_outputs - project.verdict_table().counts(judge_id)["not run"]
+        assert 0 < n_kept < N_OUTPUTS
+        run(project, judge_id)
+        assert project.verdict_table().counts(judge_id)["not run"] == 0
+    assert len(server.requests) <= N_OUTPUTS + 4  # only what was under way is asked twice
+
+
+def test_the_key_is_nowhere_but_in_the_header(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    def play(request: dict) -> Turn:
+        if "short 4" in request["messages"][1]["content"]:
+            return refusal(f"bad request with key {CANARY}")
+        return verdict(request["messages"][1]["content"])
+
+    with LlmServer(play) as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        run(project, judge_of(project))
+        for what in exporting.SUFFIXES:
+            if what != "pytest":
+                project.wait(exporting.start(project, what))
+        refused = LlmServer([refusal(f"key {CANARY} is wrong", 401)])
+    with refused as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        with pytest.raises(JobFailedError, match="the key was refused"):
+            project.wait(drafting.start_proposals(project))
+    assert server.headers[0]["authorization"] == f"Bearer {CANARY}"
+    holding = [p for p in folder.rglob("*") if p.is_file() and CANARY.encode() in p.read_bytes()]
+    assert holding == []
+    assert CANARY not in caplog.text
+
+
+def test_without_a_model_the_run_says_what_to_set(folder: Path) -> None:
+    with open_workspace(folder, executor=InlineExecutor()) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        with pytest.raises(JobFailedError, match="no language model is set up"):
+            run(project, judge_id)
+        with pytest.raises(InputError, match="no language model is set up"):
+            drafting.start_assertion(project, project.criteria()[0])
+
+
+def test_a_missing_key_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CANARY_KEY")
+    with llm_server(Turn("x")) as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        with pytest.raises(JobFailedError, match="CANARY_KEY: not set"):
+            run(project, judge_id)
+    assert server.requests == []
+
+
+def test_examples_come_from_the_grades_and_never_for_the_output_itself(folder: Path) -> None:
+    with judging() as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        examples = [
+            {"output": 0, "passed": False, "note": "too long"},
+            {"output": 1, "passed": True, "note": ""},
+        ]
+        run(project, judge_of(project, examples=examples), outputs=[0, 1, 2])
+    shown = {r["messages"][1]["content"].count("A person graded example") for r in server.requests}
+    assert shown == {1, 2}
+
+
+def test_drafts_and_proposals_of_the_scripted_model(folder: Path) -> None:
+    with opened(folder, "scripted") as workspace:
+        project = workspace.grading("outputs")
+        found = project.wait(drafting.start_proposals(project)).result or {}
+        assert [each["name"] for each in found["criteria"]] == ["No refusal", "Finished"]
+        draft = (project.wait(drafting.start_assertion(project, project.criteria()[0])).result or {})["draft"]
+        (criterion,) = project.criteria()
+        judge = project.add_judge(criterion.id, "assertion", "drafted", {"code": draft["code"]})
+        assert judge.spec["code"] == draft["code"]
