@@ -22,7 +22,9 @@ CANDIDATE_CELLS = 25_000_000
 """Items looked at in a round, drawn at random where there are more, and the probabilities held for them at once
 (200 MB). A linear head learns nothing from its hundred-thousandth pseudo-label."""
 REFERENCE = 5_000
-"""Human labels among which the nearest is looked for; the newest where there are more."""
+"""Human labels among which the nearest is looked for, drawn at random where there are more."""
+LOOKED_AT = 20_000
+"""Human labels that are looked at for contradictions, the same random ones in every version."""
 AUDIT_SHARE, AUDIT_MOST = 0.02, 20
 """Proposals of a round that are kept ready for a blind check."""
 UNCLEAR_KEPT = 5_000
@@ -58,7 +60,7 @@ def run_round(
     rows = np.r_[candidates, stream]
     x = features.gather(rows)
     proba = proba_of(x)
-    nearest = _Nearest(x, features, human, targets)
+    nearest = _Nearest(x, features, human, targets, rng)
     policy = PACES.get(pace["policy"])()
     groups = _groups(x, rng) if "groups" in policy.needs else np.zeros(len(rows), dtype=np.int64)
     lam = np.array([pace["lam"][c] for c in spec["classes"]])
@@ -132,8 +134,10 @@ class _Nearest:
         features: FeatureMatrix,
         human: Positions,
         targets: NDArray[np.int64],
+        rng: np.random.Generator,
     ) -> None:
-        self._x, self._items, self._targets = x, human[-REFERENCE:], targets[-REFERENCE:]
+        kept = np.sort(rng.permutation(len(human))[:REFERENCE])
+        self._x, self._items, self._targets = x, human[kept], targets[kept]
         self._reference = features.gather(self._items)
         self.item = np.full(len(x), -1, dtype=np.int64)
 
@@ -209,6 +213,9 @@ def _contradicted(
     features: FeatureMatrix,
 ) -> dict[str, NDArray[Any]]:
     """Human labels that the head contradicts although it learned from them, and for how many versions in a row."""
+    if len(human) > LOOKED_AT:  # a hash of the position decides, so that a label stays or goes with its item
+        order = np.argsort((human * 2_654_435_761) % 2**32, kind="stable")[:LOOKED_AT]
+        human, targets = human[order], targets[order]
     proba = proba_of(features.gather(human))
     says = proba.argmax(axis=1)
     rows = np.flatnonzero((says != targets) & (proba.max(axis=1) > CONTRADICTED))
