@@ -19,6 +19,7 @@ TASKS = {
     "map": "plumbline_backend.map.task:make_umap",
     "neighbours": "plumbline_backend.pool.neighbours:build_index",
     "novel": "plumbline_backend.novelty.task:suggest_classes",
+    "simulate": "plumbline_backend.simulation.task:run_simulation",
     "reference": "plumbline_backend.reference:measure_reference",
 }
 

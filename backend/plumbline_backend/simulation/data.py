@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,6 +55,20 @@ def load_dataset(data: str, label: str | None = None) -> Dataset:
     return _npz(path) if path.suffix == ".npz" else _table(path, label)
 
 
+def from_pool(folder: Path, column: str) -> Dataset:
+    """The items of a pool that have an answer in `column`, with the pool's features."""
+    from plumbline_backend.pool.pool import Pool
+    from plumbline_backend.ranking import describe_classes
+
+    pool = Pool.open(folder)
+    answers = np.array(pool.column_values(column, np.arange(pool.n_items)), dtype=object)
+    given = np.flatnonzero([value is not None and str(value) != "" for value in answers])
+    classes, y = np.unique(answers[given].astype(str), return_inverse=True)
+    texts = describe_classes(pool, [(str(c), "") for c in classes])
+    x = pool.features.gather(given)
+    return Dataset(pool.manifest.name, x, y.astype(np.int64), tuple(map(str, classes)), texts)
+
+
 def standardised(x: NDArray[Any]) -> NDArray[np.float32]:
     """Columns of mean 0 and deviation 1; constant ones are 0."""
     x = np.asarray(x, dtype=np.float64)
@@ -98,25 +112,16 @@ def _table(path: Path, label: str | None) -> Dataset:
     from plumbline_backend.pool.build import build_pool
     from plumbline_backend.pool.features import fit_features
     from plumbline_backend.pool.pool import Pool
-    from plumbline_backend.ranking import describe_classes
 
     columns = _with_label(list(inspect_file(path).columns), label, path)
     name = next(c.name for c in columns if c.role == "label")
     with TemporaryDirectory(prefix="plumbline-simulate-") as folder:
         build_pool(path, Path(folder) / "pool", columns, on_problem="refuse")
-        pool = Pool.open(Path(folder) / "pool")
-        fit_features(pool)
-        answers = np.array(pool.column_values(name, np.arange(pool.n_items)), dtype=object)
-        given = np.flatnonzero([value is not None and str(value) != "" for value in answers])
-        x = pool.features.gather(given)
-        classes, y = np.unique(answers[given].astype(str), return_inverse=True)
-        texts = describe_classes(pool, [(str(c), "") for c in classes])
-    return Dataset(path.stem, x, y.astype(np.int64), tuple(map(str, classes)), texts)
+        fit_features(Pool.open(Path(folder) / "pool"))
+        return replace(from_pool(Path(folder) / "pool", name), name=path.stem)
 
 
 def _with_label(columns: list[Any], label: str | None, path: Path) -> list[Any]:
-    from dataclasses import replace
-
     names = [c.name for c in columns]
     if label is None:
         found = [c.name for c in columns if c.role == "label"]

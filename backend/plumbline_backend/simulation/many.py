@@ -44,6 +44,12 @@ def simulate(
     return [done[seed] for seed in range(setup.seeds)]
 
 
+def run_seeds(setup: Setup, data: Dataset, processes: int, report: Report) -> list[SeedCurve]:
+    """Every seed on data that are loaded already, nothing kept."""
+    done = {c.seed: c for c in _run_all(setup, data, list(range(setup.seeds)), processes, report, 0)}
+    return [done[seed] for seed in range(setup.seeds)]
+
+
 def _run_all(
     setup: Setup, data: Dataset, todo: list[int], processes: int, say: Report, n_done: int
 ) -> Iterator[SeedCurve]:
