@@ -28,11 +28,15 @@ MAX_CURVE_POINTS = 60
 
 @dataclass(frozen=True)
 class Prediction:
-    """Calibrated probabilities (n_items, n_classes) over the active classes, in schema order."""
+    """Calibrated probabilities (n_items, n_classes) over the active classes, in schema order.
+
+    none_of_these: (n_items,) which items are out of scope by the project's open-set rule; None while it has none.
+    """
 
     classes: tuple[LabelClass, ...]
     proba: Proba
     model: ModelVersion
+    none_of_these: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,12 @@ def predict(project: Project, model: ModelVersion, positions: Sequence[int]) -> 
     """The model's calibrated probabilities for these items."""
     head, question = _head(project, model), project.question()
     calibrator = serving_calibrator(project, model, head)
-    logits = head.logits(project.pool.features.gather(np.array(positions, dtype=np.int64)))
-    columns = _columns(question, model)
-    proba = to_schema(calibrator.proba(logits), columns, len(question.active))
-    return Prediction(question.active, proba, model)
+    features = project.pool.features.gather(np.array(positions, dtype=np.int64))
+    logits = head.logits(features)
+    proba = to_schema(calibrator.proba(logits), _columns(question, model), len(question.active))
+    scope = project.desk.trust.scope.serving(model, head)
+    outside = None if scope is None else scope.none_of_these(features, logits)
+    return Prediction(question.active, proba, model, outside)
 
 
 def model_report(project: Project, model_id: int | None) -> ModelReport | None:

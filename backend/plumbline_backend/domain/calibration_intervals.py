@@ -20,7 +20,7 @@ from plumbline_backend.domain.types import Interval
 
 Measure = Callable[[Cells], float]
 
-_STEPS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5, 2.0, 3.0)
+_STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.2, 3.0)
 """Where on the line is simulated; 0 is perfect calibration, 1 the isotonic estimate."""
 _Z = 1.959963984540054
 
@@ -47,7 +47,7 @@ class Worlds:
     samples: tuple[tuple[Cells, ...], ...]
 
 
-def worlds(cells: Cells, rng: np.random.Generator, n_samples: int = 60) -> Worlds:
+def worlds(cells: Cells, rng: np.random.Generator, n_samples: int = 40) -> Worlds:
     """Draw `n_samples` samples at each step: items by their share, answers by the step's accuracies."""
     grouped = compressed(cells)
     n = round(grouped.n)

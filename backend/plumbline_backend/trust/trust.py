@@ -24,6 +24,7 @@ from plumbline_backend.store import Store
 from plumbline_backend.trust.annotators import AnnotatorReport, annotator_report
 from plumbline_backend.trust.outside import read_predictions
 from plumbline_backend.trust.predictions import Predictions
+from plumbline_backend.trust.scope import ScopeDesk
 from plumbline_backend.trust.serving import SERVING
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Trust:
 
     def __init__(self, project: Project, store: Store, jobs: Jobs) -> None:
         self._project, self._store, self._jobs = project, store, jobs
+        self.scope = ScopeDesk(project)
         self.folder = project.exports_folder.parent.parent / "trust" / project.slug
 
     def judges(self) -> list[JudgeChoice]:

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from scipy.special import softmax
 from sklearn.datasets import load_digits
 
 from plumbline_backend.domain.errors import InputError, NotFoundError
 from plumbline_backend.heads.making import load_head
+from plumbline_backend.heads.program import affine, run
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
-from plumbline_backend.trust.serving import serving_calibrator
+from plumbline_backend.registry import CALIBRATORS
+from plumbline_backend.trust.serving import folded, serving_calibrator
 from plumbline_backend.workspace import Workspace, open_workspace
 
 
@@ -116,7 +119,7 @@ def test_the_chosen_calibrator_is_in_predictions_and_in_the_export(
         folder = project.export_classifier(tmp_path / name)
         session = onnxruntime.InferenceSession(folder / "model.onnx")
         assert session.get_outputs()
-        assert f"{name} scaling" in (folder / "model_card.md").read_text()
+        assert f"{name} scaling" in (folder / "model_card.md").read_text().lower()
     finally:
         project.desk.trust.use_calibrator("temperature")
 
@@ -124,3 +127,63 @@ def test_the_chosen_calibrator_is_in_predictions_and_in_the_export(
 def test_what_cannot_travel_is_not_served(project: Project) -> None:
     with pytest.raises(InputError, match="found 'isotonic'"):
         project.desk.trust.use_calibrator("isotonic")
+
+
+def test_items_of_no_class_are_refused_when_the_project_wants_it(project: Project) -> None:
+    """The threshold keeps 95 % of held-out digits, so about 5 % of all digits are refused; noise is refused."""
+    scope = project.desk.trust.scope
+    before = project.predict(range(5))
+    assert before is not None
+    assert before.none_of_these is None
+    scope.choose("relative_mahalanobis", 0.9)
+    try:
+        model = project.models()[-1]
+        head = load_head(project.folders.models / model.folder)
+        served = scope.serving(model, head)
+        assert served is not None
+        assert served.rule.n == 80
+        noise = np.random.default_rng(0).normal(scale=8, size=(50, project.pool.features.d))
+        assert served.none_of_these(noise, head.logits(noise)).mean() > 0.9
+        assert scope.serving(model, head) is served
+        predicted = project.predict(range(1000, 1400))
+        assert predicted is not None
+        assert predicted.none_of_these is not None
+        assert 0.02 < predicted.none_of_these.mean() < 0.35
+    finally:
+        scope.choose("")
+    for name, kept, message in (
+        ("abet", 0.9, "found 'abet'"),
+        ("energy", 1.0, "found 1.0; expected a number"),
+    ):
+        with pytest.raises(InputError, match=message):
+            scope.choose(name, kept)
+
+
+def test_scores_are_measured_against_a_marked_class(project: Project) -> None:
+    nine = project.question().active[9].id
+    found = project.desk.trust.scope.compare(nine)
+    assert found[0].name == "relative_mahalanobis"
+    for each in found:
+        assert each.report is not None
+        assert each.report.n_outside > 5
+        assert 0.3 < each.report.auroc.value <= 1
+        assert each.report.auroc.low < each.report.auroc.high
+    assert all(each.report is None for each in project.desk.trust.scope.compare())
+    with pytest.raises(InputError, match="expected a class id"):
+        project.desk.trust.scope.compare("nothing")
+
+
+def test_a_folded_calibrator_is_the_calibrator() -> None:
+    """softmax of the folded program's logits over the temperature that is left equals the calibrator's answer."""
+    draw = np.random.default_rng(0)
+    program = (affine(draw.normal(size=(3, 5)), draw.normal(size=3)),)
+    features = draw.normal(size=(300, 5))
+    logits = run(program, features)
+    targets = draw.integers(3, size=300)
+    for name in ("temperature", "vector", "matrix"):
+        calibrator = CALIBRATORS.get(name)().fit(logits, targets)
+        inside, temperature = folded(program, calibrator)
+        again = softmax(run(inside, features) / temperature, axis=1)
+        np.testing.assert_allclose(again, calibrator.proba(logits), atol=1e-10)
+    with pytest.raises(InputError, match="'isotonic' is not linear"):
+        folded(program, CALIBRATORS.get("isotonic")().fit(logits, targets))
