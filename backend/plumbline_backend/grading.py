@@ -17,7 +17,7 @@ from plumbline_backend.criteria.book import CriteriaBook
 from plumbline_backend.criteria.design import SamplingDesign
 from plumbline_backend.criteria.gradebook import GradeBook, grade_of, truth_of
 from plumbline_backend.criteria.settings import ProjectSettings
-from plumbline_backend.domain.alignment import UNGRADED
+from plumbline_backend.domain.alignment import UNGRADED, Estimate
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.grades import (
     Criterion,
@@ -45,6 +45,7 @@ from plumbline_backend.judges.report import (
 from plumbline_backend.judges.scores import Joined, import_scores
 from plumbline_backend.judges.stress import start_stress
 from plumbline_backend.judges.systems import SystemsReport, compare_systems
+from plumbline_backend.judges.transfer import transferred_pass_rate
 from plumbline_backend.judges.verdicts import VerdictTable
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.settings import Settings
@@ -335,6 +336,10 @@ class GradingProject:
     def compare_systems(self) -> SystemsReport:
         """Pass rates of the systems that the outputs come from, side by side, and one order over the criteria."""
         return compare_systems(self)
+
+    def pass_rate_by(self, judge_id: int, graded: GradingProject) -> Estimate:
+        """The pass rate of these outputs, corrected for the errors that the judge made in a graded project."""
+        return transferred_pass_rate(self, judge_id, graded)
 
     def start_stress(self, judge_id: int, n_outputs: int = 20) -> Job:
         """Try a judge on changed outputs whose right answer is known; the job's result holds what it did."""

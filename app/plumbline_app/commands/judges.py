@@ -92,6 +92,10 @@ def run(
     again: Annotated[
         bool, typer.Option(help="Judge every output anew, not only those without a verdict")
     ] = False,
+    calibrated_in: Annotated[
+        str | None,
+        typer.Option(help="Graded project with the same judges: correct the pass rates by their errors"),
+    ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     database: DatabaseOption = None,
     as_json: JsonFlag = False,
@@ -103,7 +107,10 @@ def run(
         for chosen in _chosen(found, judge):
             job = _follow(opened, found.run_judge(chosen.id, again=again))
             counts = dict(job.result or {})["counts"]
-            results.append({"judge": chosen.name, "kind": chosen.kind, **counts})
+            row = {"judge": chosen.name, "kind": chosen.kind, **counts}
+            if calibrated_in is not None:
+                row["pass_rate"] = found.pass_rate_by(chosen.id, opened.grading(calibrated_in))._asdict()
+            results.append(row)
     if as_json:
         print(json.dumps(results))
         return
@@ -111,6 +118,7 @@ def run(
         print(
             f"{row['judge']:<40} pass {row['pass']:>6,}  fail {row['fail']:>6,}  error {row['error']:>6,}  "
             f"does not apply {row['abstain']:>6,}"
+            + (f"  true pass rate {_in_words(row['pass_rate'])}" if calibrated_in is not None else "")
         )
 
 

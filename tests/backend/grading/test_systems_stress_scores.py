@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from conftest import NAMED, SHORT, grade_many
+from conftest import NAMED, SHORT, grade_many, is_bad, outputs_of
 from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, InputError
 from plumbline_backend.domain.ranking import borda, consensus, kemeny, preferences
 
@@ -180,3 +180,21 @@ def test_scores_of_unknown_outputs_are_refused_or_listed(project, tmp_path):
 def test_files_without_scores(project, tmp_path, name, content, message):
     with pytest.raises(InputError, match=message):
         project.import_scores(written(tmp_path, name, content), on_problem="skip")
+
+
+def test_the_pass_rate_of_ungraded_outputs_by_a_judge_measured_elsewhere(judged, make_project):
+    fresh = make_project(outputs_of(90))
+    short = judged.judges()[0]
+    copy = fresh.add_judge(None, "assertion", short.name, short.spec)
+    with pytest.raises(ConflictError, match="has no verdicts here; run it first"):
+        fresh.pass_rate_by(copy.id, judged)
+    fresh.wait(fresh.run_judge(copy.id))
+    assert fresh.pass_rate_by(copy.id, judged).value is None  # nothing is graded there yet
+    grade_many(judged, judged.grader("ada"), 40)
+    found = fresh.pass_rate_by(copy.id, judged)
+    truth = np.mean([not is_bad(i) for i in range(90)])
+    assert found.low <= truth <= found.high
+    assert found.n == 40
+    other = fresh.add_judge(None, "assertion", "other", short.spec)
+    with pytest.raises(ConflictError, match="'other' is not in use in project 'made'"):
+        fresh.pass_rate_by(other.id, judged)
