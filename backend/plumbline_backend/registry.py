@@ -150,6 +150,15 @@ TRANSFORMS = Registry(
     },
 )
 
+EXECUTORS = Registry(
+    "executor",
+    {
+        "subprocess": "plumbline_backend.jobs.executors:SubprocessExecutor",
+        "inline": "plumbline_backend.jobs.executors:InlineExecutor",
+        "ray": "plumbline_backend.jobs.ray_executor:RayExecutor",
+    },
+)
+
 LABEL_EXPORTERS = Registry(
     "label exporter",
     {

@@ -23,7 +23,8 @@ from plumbline_backend.domain.schema import first_classes, natural_order
 from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
 from plumbline_backend.grading import GradingProject
 from plumbline_backend.importers import OnProblem, Preview, inspect_file
-from plumbline_backend.jobs.executors import Executor, Report, SubprocessExecutor, Work
+from plumbline_backend.jobs.executors import Executor, Report, Work
+from plumbline_backend.jobs.making import executor_from
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.pool.demos import demo_named
 from plumbline_backend.pool.pool import Pool
@@ -71,8 +72,7 @@ class Workspace:
             (self.folder / name).mkdir(exist_ok=True)
         url = self.settings["database_url"] or f"sqlite:///{self.folder / 'plumbline.db'}"
         self.store = open_store(url)
-        threads = self.settings["worker_threads"] or max(1, (os.cpu_count() or 2) - 1)
-        self.jobs = Jobs(self.store, executor or SubprocessExecutor(threads), self.settings["job_lease_s"])
+        self.jobs = Jobs(self.store, executor or executor_from(self.settings), self.settings["job_lease_s"])
         self.webhooks = Webhooks(self.store, self.settings["webhook_hosts"], self.settings["webhook_key_env"])
         self.started = uuid.uuid4().hex
         self._projects: dict[str, Project] = {}
@@ -256,7 +256,14 @@ class Workspace:
             "import",
             slug,
             spec,
-            {"name": name.strip(), "text": text, "label_use": label_use, "guidelines": "", "demo": None, "by": by},
+            {
+                "name": name.strip(),
+                "text": text,
+                "label_use": label_use,
+                "guidelines": "",
+                "demo": None,
+                "by": by,
+            },
         )
 
     def import_items(

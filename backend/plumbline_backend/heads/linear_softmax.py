@@ -16,6 +16,7 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.heads.base import Cost, ProgramHead
 from plumbline_backend.heads.checks import finite, positive
+from plumbline_backend.heads.lbfgs import Solution
 from plumbline_backend.heads.program import Program, affine
 from plumbline_backend.heads.softmax_problem import Loss, SoftmaxProblem, build, solve
 from plumbline_kernels import score_classes
@@ -94,13 +95,17 @@ class LinearSoftmax(ProgramHead):
         loss = Loss(self.adjust, self.label_smoothing, self.z_regularization)
         problem = build(features, targets, n_classes, sample_weight, self.l2, loss)
         found = solve(problem, _start(problem, warm_start), self.tolerance, self.max_iterations)
+        self.take(found, problem, n_classes)
+        return self
+
+    def take(self, found: Solution, problem: SoftmaxProblem, n_classes: int) -> None:
+        """Become the head that a search has found, here or elsewhere."""
         self._keep(found.point.x, problem, n_classes)
         self.objective_ = found.point.value * problem.total
         self.gradient_ = float(found.point.gradient.abs().max())
         self.n_iterations_ = found.n_iterations
         self.n_evaluations_ = found.n_evaluations
         self.converged_ = found.converged
-        return self
 
     def logits(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """W x + b of (n, d) features as (n, n_classes) float64. Raises InputError on another width."""

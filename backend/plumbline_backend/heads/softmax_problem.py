@@ -106,10 +106,10 @@ def solve(problem: SoftmaxProblem, start: Tensor, tolerance: float, max_iteratio
     if tolerance < _FLOAT32_FLOOR:
         double = problem.features.double()
         stages.append(Stage(_evaluate(problem, double, problem.share), tolerance, noise=1e-13))
-    return minimise(stages, start, partial(_precondition_at, problem, single, share), max_iterations)
+    return minimise(stages, start, partial(precondition_at, problem, single, share), max_iterations)
 
 
-def _precondition_at(problem: SoftmaxProblem, features: Tensor, share: Tensor, x: Tensor) -> Precondition:
+def precondition_at(problem: SoftmaxProblem, features: Tensor, share: Tensor, x: Tensor) -> Precondition:
     """Each item weighs by p (1 - p), averaged over the classes so that one matrix serves them all.
 
     Every stride-th item is enough where items are many: the matrix has to be near the Hessian, not equal to it.

@@ -75,7 +75,7 @@ class SubprocessExecutor:
                 elif "result" in message:
                     return dict(message["result"])
                 else:
-                    raise _error_from(message)
+                    raise error_from(message)
         except (BrokenPipeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
@@ -147,7 +147,8 @@ def _close_pipes(worker: subprocess.Popen[str]) -> None:
             continue
 
 
-def _error_from(message: Mapping[str, Any]) -> Exception:
+def error_from(message: Mapping[str, Any]) -> Exception:
+    """The error that a worker told in a message."""
     if message["error"] == "ImportRefusedError":
         return ImportRefusedError([Problem(**problem) for problem in message["problems"]], message["n_more"])
     if message["error"] == "InputError":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -33,15 +34,18 @@ def _serve(task: str, spec: dict[str, Any], answers: IO[str]) -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
+    say(answer_to(task, spec, lambda progress, text: say({"progress": progress, "message": text})))
+
+
+def answer_to(task: str, spec: Mapping[str, Any], report: Callable[[float, str], None]) -> dict[str, Any]:
+    """Run a task; its result, or what went wrong, as a message for the server."""
     try:
-        result = run_task(task, spec, lambda progress, text: say({"progress": progress, "message": text}))
+        return {"result": run_task(task, spec, report)}
     except ImportRefusedError as error:
         problems = [asdict(problem) for problem in error.problems]
-        say({"error": "ImportRefusedError", "problems": problems, "n_more": error.n_more})
+        return {"error": "ImportRefusedError", "problems": problems, "n_more": error.n_more}
     except Exception as error:  # the boundary of the process: the reason travels to the server
-        say({"error": type(error).__name__, "text": str(error)})
-    else:
-        say({"result": result})
+        return {"error": type(error).__name__, "text": str(error)}
 
 
 if __name__ == "__main__":
