@@ -55,8 +55,8 @@ def intervals(make: Callable[[np.random.Generator], JudgedPool], repeats: int) -
     out = {}
     for n_grades in GRADES:
         rng = np.random.default_rng(n_grades)
-        ours: dict[str, list[tuple[float, bool]]] = defaultdict(list)
-        naive: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+        ours: dict[str, list[tuple[float, bool | None]]] = defaultdict(list)
+        naive: dict[str, list[tuple[float, bool | None]]] = defaultdict(list)
         for _ in range(repeats):
             pool = make(rng)
             if n_grades > len(pool.bad):
@@ -79,8 +79,8 @@ def optimism(make: Callable[[np.random.Generator], JudgedPool], repeats: int) ->
     out = {}
     for n_grades in GRADES[:3]:
         rng = np.random.default_rng([n_grades, 1])
-        ours: dict[str, list[tuple[float, bool]]] = defaultdict(list)
-        naive: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+        ours: dict[str, list[tuple[float, bool | None]]] = defaultdict(list)
+        naive: dict[str, list[tuple[float, bool | None]]] = defaultdict(list)
         for _ in range(repeats):
             pool = make(rng)
             current = pool.failed[rng.integers(len(pool.failed))]  # the set that the draws were made by
@@ -157,14 +157,14 @@ def graded(bad: NDArray[np.bool_], drawn: NDArray[np.int64]) -> NDArray[np.int8]
     return grades
 
 
-def note(rows: list[tuple[float, bool]], found: Any, truth: float) -> None:
+def note(rows: list[tuple[float, bool | None]], found: Any, truth: float) -> None:
     """Keep the error, and whether the interval holds the truth; nothing where the figure is unknown."""
     value, low, high = found
     if value is not None:
-        rows.append((value - truth, low is not None and low - 1e-12 <= truth <= high + 1e-12))
+        rows.append((value - truth, None if low is None else bool(low - 1e-12 <= truth <= high + 1e-12)))
 
 
-def told(rows: dict[str, list[tuple[float, bool]]]) -> dict[str, Any]:
+def told(rows: dict[str, list[tuple[float, bool | None]]]) -> dict[str, Any]:
     """Means over the repeats. The alignment of the naive method has no interval."""
     out = {}
     for name, found in rows.items():
@@ -173,7 +173,7 @@ def told(rows: dict[str, list[tuple[float, bool]]]) -> dict[str, Any]:
             "bias": round(float(errors.mean()), 4),
             "bias_se": round(float(errors.std() / np.sqrt(len(errors))), 4),
             "rmse": round(float(np.sqrt((errors**2).mean())), 4),
-            "holds": round(float(np.mean([held for _, held in found])), 4),
+            "holds": _share([held for _, held in found]),
             "n": len(found),
         }
     return out
@@ -190,15 +190,23 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def _share(held: list[bool | None]) -> float | None:
+    """The share of intervals that hold; None for a figure without intervals."""
+    known = [each for each in held if each is not None]
+    return round(float(np.mean(known)), 4) if known else None
+
+
 def _mean(cells: list[dict[str, Any]], who: str) -> dict[str, Any]:
     names = sorted({name for cell in cells for name in cell[who]})
-    return {
-        name: {
-            key: round(float(np.mean([cell[who][name][key] for cell in cells if name in cell[who]])), 4)
-            for key in ("bias", "holds")
+    out: dict[str, Any] = {}
+    for name in names:
+        found = [cell[who][name] for cell in cells if name in cell[who]]
+        held = [each["holds"] for each in found if each["holds"] is not None]
+        out[name] = {
+            "bias": round(float(np.mean([each["bias"] for each in found])), 4),
+            "holds": round(float(np.mean(held)), 4) if held else None,
         }
-        for name in names
-    }
+    return out
 
 
 if __name__ == "__main__":
