@@ -28,9 +28,12 @@ from panel.io.fastapi import add_applications
 from panel.io.state import set_curdoc
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
+from plumbline_app.components.layout import fill, place
+from plumbline_app.components.words import notice
 from plumbline_app.pages.page import Page
 from plumbline_app.session import PERSON_COOKIE, THEME_COOKIE, TICKET_HEADER, Session
 from plumbline_app.theme import bokeh_theme
+from plumbline_backend.people.errors import ForbiddenError
 
 SECTIONS = (
     ("data", "Data"),
@@ -40,6 +43,8 @@ SECTIONS = (
     ("health", "Health"),
     ("model", "Model"),
     ("calibration", "Calibration"),
+    ("agreement", "Agreement"),
+    ("simulate", "Simulate"),
     ("export", "Export"),
 )
 THREADS = 4
@@ -88,6 +93,10 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
         pn.extension(*page.extensions, nthreads=THREADS)
         pn.config.theme = "dark" if session.dark else "default"
         body: Any = page.__panel__()
+        if not session.access.is_owner:
+            said = place()
+            pn.config.exception_handler = partial(_refused, said)
+            said.server_doc(doc, location=False)
         body.server_doc(doc, title=page.title, location=True)
         doc.theme = bokeh_theme(session.dark)
         doc.template = template
@@ -106,6 +115,14 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
         doc.config.update(reconnect_session=False, notify_connection_status=False)
         pn.state.onload(page.load)
         doc.on_session_destroyed(partial(_end, page, doc))
+
+
+def _refused(said: pn.Column, error: Exception) -> None:
+    """Say what a person has no right to; anything else that went wrong is logged as always."""
+    if isinstance(error, ForbiddenError):
+        fill(said, notice("Not done", str(error), tone="warn"))
+    else:
+        log.error("a callback failed", exc_info=error)
 
 
 def _end(page: Page, doc: Document, context: SessionContext) -> None:
