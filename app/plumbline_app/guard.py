@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -9,12 +10,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_SESSION_ID = re.compile(rb"(^|&)(bokeh[-_]session[-_]id|bokeh[-_]protocol[-_]version)=", re.IGNORECASE)
+"""With it, a link would put a visitor into a document whose id somebody else knows."""
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     # Panel builds functions from text and imports its modules from blobs, and Bokeh embeds its start-up script:
     # scripts cannot be held stricter. Nothing may be fetched from, or sent to, another host.
@@ -52,6 +56,8 @@ class Guard:
 
     def refusal(self, scope: Scope) -> str:
         """Why the request is not let in; empty when it is."""
+        if _SESSION_ID.search(scope["query_string"]):
+            return "the address names a session; a page's session is made here and nowhere else"
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
         name = urlsplit(f"//{host}").hostname or ""

@@ -50,11 +50,25 @@ READS = frozenset(
     }
     | {"judges", "grades", "outputs", "n_outputs", "verdict_table"}
 )
+PARTS: dict[str, frozenset[str]] = {
+    "heads": frozenset({"comparison", "chosen", "seconds", "options", "old_and_new"}),
+    "loop": frozenset({"answers", "overlap", "training", "newest_model", "newest_query", "strategy", "head"}),
+    "desk": frozenset({"map", "health", "trust", "team"}),
+    "desk.map": frozenset(
+        {"stamp", "running", "points", "select", "more_like", "layouts", "colours", "at", "picture"}
+    ),
+    "desk.health": frozenset({"running", "last", "conflicts", "changed_minds", "balance"}),
+    "desk.trust": frozenset({"measured", "judges", "annotators", "predictions"}),
+    "desk.team": frozenset({"progress", "agreement", "disputes", "overlap", "is_blind", "comments"}),
+}
+"""What only looks in the project's parts, by their path."""
 LABELS = frozenset(
     {"person", "record", "undo", "next_items", "release", "pool", "question", "status", "settings", "history"}
 )
 _STARTS = frozenset({"start_import", "start_demo", "start_import_outputs", "start_grading_demo"})
-_CREATES = frozenset({"inspect", "upload_path", "new_upload", "free_slug", "demo", "grading_demo"})
+_CREATES = frozenset(
+    {"inspect", "inspect_outputs", "upload_path", "new_upload", "free_slug", "demo", "grading_demo"}
+)
 
 
 def project_view(project: P, access: Access) -> P:
@@ -75,14 +89,31 @@ class ProjectView:
         self._access = access
 
     def __getattr__(self, name: str) -> Any:
+        slug = self._project.slug
+        if name in PARTS and not self._access.can(slug, "edit"):
+            require(self._access, slug, "read")
+            return PartView(getattr(self._project, name), name, self._access, slug)
         if name not in SEEN:
-            require(self._access, self._project.slug, self._need(name))
+            require(self._access, slug, self._need(name))
         return getattr(self._project, name)
 
     def _need(self, name: str) -> Capability:
         if name in LABELS and self._access.can(self._project.slug, "label"):
             return "label"
         return "read" if name in READS else "label" if name in LABELS else "edit"
+
+
+class PartView:
+    """A part of a project for somebody who may look and not edit."""
+
+    def __init__(self, part: Any, path: str, access: Access, slug: str) -> None:
+        self._part, self._path, self._access, self._slug = part, path, access, slug
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in PARTS[self._path]:
+            require(self._access, self._slug, "edit")
+        found, path = getattr(self._part, name), f"{self._path}.{name}"
+        return PartView(found, path, self._access, self._slug) if path in PARTS else found
 
 
 class JobsView:

@@ -326,13 +326,19 @@ def test_a_view_refuses_what_the_role_has_not(team: Team) -> None:
     assert reading is not None
     view = project_view(team.workspace.project("things"), reading)
     assert view.status().n_items == 20
+    assert view.desk.team.overlap == 1
+    assert view.loop.answers.n_by_state() is not None
     for call in (
         lambda: view.fit(),
         lambda: view.set_settings(strategy="random"),
         lambda: view.add_class("third", by="reader"),
         lambda: view.record(item=1, judge=None, client_uuid="x"),
-        lambda: view.desk,
-        lambda: view.loop,
+        lambda: view.desk.batches,
+        lambda: view.desk.team.share(overlap=3),
+        lambda: view.desk.health.start,
+        lambda: view.loop.record,
+        lambda: view.loop.fit_if_due(),
+        lambda: view.heads.choose,
         lambda: view.a_name_that_nobody_listed,
     ):
         with pytest.raises(ForbiddenError, match="your role in this project is reader"):
@@ -345,6 +351,28 @@ def test_a_view_refuses_what_the_role_has_not(team: Team) -> None:
         _ = workspace.store
     with pytest.raises(LookupError):
         workspace.project("secret")
+
+
+def test_what_a_view_lets_through_is_there(team: Team) -> None:
+    from plumbline_app.views import PARTS, READS
+
+    project = team.workspace.project("things")
+    for path, names in PARTS.items():
+        part = project
+        for step in path.split("."):
+            part = getattr(part, step)
+        assert not [name for name in names if not hasattr(part, name)], path
+    assert "fit" not in READS
+
+
+def test_a_page_says_what_was_refused() -> None:
+    from plumbline_app.components.layout import place
+    from plumbline_app.mount import _refused
+
+    said = place()
+    _refused(said, ForbiddenError("your role in this project is reader"))
+    assert said.visible
+    assert "your role in this project is reader" in said[0].object
 
 
 def test_who_makes_a_project_owns_it(team: Team, tmp_path: Path) -> None:

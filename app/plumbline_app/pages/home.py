@@ -38,7 +38,7 @@ class HomePage(Page):
             heading("Projects", "Items, a question, and everything said about them."),
             self._list,
             self._job,
-            side_by_side(bring, self._demos),
+            *([side_by_side(bring, self._demos)] if self.session.access.may_create else []),
         )
 
     def load(self) -> None:
@@ -51,8 +51,12 @@ class HomePage(Page):
         else:
             fill(
                 self._list,
-                notice("No project yet", "Import a file of yours, or try a demo first.", tone="good"),
+                notice("No project yet", "Import a file of yours, or try a demo first.", tone="good")
+                if self.session.access.may_create
+                else notice("No project yet", "Ask an owner of a project for an invitation link."),
             )
+        if not self.session.access.may_create:
+            return
         missing = [name for name in DEMOS if self.session.workspace.demo(name) is None]
         ungraded = [name for name in GRADING_DEMOS if self.session.workspace.grading_demo(name) is None]
         if missing or ungraded:
@@ -75,6 +79,8 @@ class HomePage(Page):
 
     def _grading_card(self, slug: str) -> ProjectCard:
         project = self.session.workspace.grading(slug)
+        if not self.session.access.can(slug, "read"):
+            return ProjectCard(slug, project.name, "", 0, 0, "you grade blind", GRADING)
         n_graded = len({grade.output for grade in project.grades()})
         n_criteria, n_judges = len(project.criteria()), len(project.judges())
         found = f"criteria: {n_criteria}, judges: {n_judges}"
