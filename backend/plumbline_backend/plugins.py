@@ -28,8 +28,8 @@ from plumbline_backend.pool.matrix import FeatureMatrix
 from plumbline_backend.registry import STRATEGIES
 
 TIME_LIMIT_S = 60.0
-"""A plug-in that has not answered by then is stopped; the slowest of ours takes a few seconds at a million items."""
-DESCRIBE_LIMIT_S = 20.0
+"""A plug-in that has not answered by then is stopped."""
+DESCRIBE_LIMIT_S = 60.0
 """For reading the file and saying its name; starting Python and numpy takes a second or two of it."""
 MAX_EXPLANATION = 200
 

@@ -15,8 +15,8 @@ from plumbline_backend.domain.selection import PoolScores, rank, spread
 from plumbline_backend.domain.types import Positions, Utility
 
 SAMPLE = 50_000
-"""Candidates that a strategy working on features looks at, drawn uniformly when there are more. 50,000 x 384 float32
-are 77 MB; the best ten of 50,000 differ from the best ten of a million by one part in twenty of the density."""
+"""Candidates that a strategy working on features looks at, drawn uniformly when there are more: 77 MB of float32 at
+384 columns."""
 ANCHORS = 2000
 """Labelled items that distances are taken to; a uniform draw of so many covers where labels lie."""
 GREEDY = 100

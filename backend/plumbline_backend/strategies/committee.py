@@ -12,7 +12,7 @@ from plumbline_backend.domain.asking import Labelled, PoolView, ProbaOf
 from plumbline_backend.domain.ports import Head
 
 MEMBERS = 8
-"""Heads in a committee: on the digits the ranking by mutual information with 8 agrees with 64's to rho = 0.9."""
+"""Heads in a committee: each costs a fit of its own at every ranking."""
 _CELLS = 1_000_000
 """Probabilities held per member at a time."""
 

@@ -13,7 +13,7 @@ Rows = NDArray[np.floating[Any]]
 _CELLS = 8_000_000
 """Distances held at a time: 32 MB of float32."""
 _ROUNDS = 12
-"""Lloyd rounds. On 20,000 digits-like rows the inertia falls by less than 0.5 % from the twelfth on."""
+"""Lloyd rounds at most: the strategies want regions of the pool, not the best partition."""
 
 
 class Clusters(NamedTuple):
