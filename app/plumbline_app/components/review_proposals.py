@@ -54,7 +54,7 @@ class Proposals(Viewer):
     def __panel__(self) -> Viewable:
         return card(
             "Proposals",
-            "What the model would label by itself, the surest first. Mark what is wrong; the rest is taken in one step.",
+            "What the model would label by itself, the surest first. Mark what is wrong; one step takes the rest.",
             self._body,
         )
 
