@@ -132,6 +132,7 @@ export class GradeCard {
       return this.output.nothing(this.mode, this.slug);
     }
     this.why.textContent = this.reopened ? "An earlier output: grade it again to change it, Escape to go back." : `This output was ${output.reason}.`;
+    this.why.title = this.why.textContent;
     this.output.show(output);
     this.since = performance.now();
     return undefined;
