@@ -22,6 +22,7 @@ from plumbline_app.label_api import label_routes
 from plumbline_app.login import login_routes
 from plumbline_app.map_api import map_routes
 from plumbline_app.mount import mount_pages
+from plumbline_app.oidc_routes import oidc_of, oidc_routes
 from plumbline_app.pages.grading_page import GradingPage
 from plumbline_app.pages.missing import MissingPage
 from plumbline_app.pages.page import Page
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 PAGES = {
     "/": "plumbline_app.pages.home:HomePage",
     "/import": "plumbline_app.pages.data:ImportPage",
+    "/import/outputs": "plumbline_app.pages.outputs:OutputsImportPage",
     "/p/{project}/data": "plumbline_app.pages.data:DataPage",
     "/p/{project}/label": "plumbline_app.pages.label:LabelPage",
     "/p/{project}/review": "plumbline_app.pages.review:ReviewPage",
@@ -154,11 +156,18 @@ def create_app(
     app.include_router(map_routes(workspace))
     app.include_router(grade_routes(workspace))
     if people is not None:
-        app.include_router(login_routes(people, workspace.settings["public_url"]))
+        _include_login(app, workspace, people)
     builders = {path: partial(_build, workspace, people, target) for path, target in PAGES.items()}
     key = None if people is None else people.page_key
     app.state.pages = mount_pages(app, builders, instance=workspace.started, key=key)
     return app
+
+
+def _include_login(app: FastAPI, workspace: Workspace, people: PeopleService) -> None:
+    public_url, oidc = workspace.settings["public_url"], oidc_of(workspace.settings, people)
+    app.include_router(login_routes(people, public_url, workspace.settings["oidc_name"] if oidc else ""))
+    if oidc is not None:
+        app.include_router(oidc_routes(people, oidc, public_url))
 
 
 def _api_access(workspace: Workspace, people: PeopleService | None) -> ApiAccess | TokenAccess:
