@@ -109,6 +109,13 @@ def demo_file(name: str) -> tuple[str, Path]:
     raise NotFoundError(f"grading demo {name!r}: its file is missing from this installation")
 
 
+def demo_slug(workspace: Workspace, name: str) -> str | None:
+    """The slug of the oldest demo of this name that is complete, if there is one. Raises InputError."""
+    demo_file(name)
+    rows = (r for r in workspace.projects() if r.settings.get("demo") == name and "overall" in r.settings)
+    return next((row.slug for row in rows), None)
+
+
 def create(
     workspace: Workspace, name: str, result: Mapping[str, Any], demo: str | None, by: str | None = None
 ) -> None:

@@ -23,6 +23,7 @@ from plumbline_backend.domain.schema import first_classes, natural_order
 from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
 from plumbline_backend.grading import GradingProject
 from plumbline_backend.importers import OnProblem, Preview, inspect_file
+from plumbline_backend.importers.outputs_formats import OutputsPreview, inspect_outputs
 from plumbline_backend.jobs.executors import Executor, Report, Work
 from plumbline_backend.jobs.making import executor_from
 from plumbline_backend.jobs.runner import Jobs
@@ -122,6 +123,10 @@ class Workspace:
             self._gradings[slug] = project
         return project
 
+    def inspect_outputs(self, path: str | Path) -> OutputsPreview:
+        """What a file of LLM outputs holds, with a mapping that its column names suggest. Nothing is stored."""
+        return inspect_outputs(Path(path))
+
     def start_import_outputs(
         self,
         path: str | Path,
@@ -150,19 +155,13 @@ class Workspace:
 
     def create_grading_demo(self, name: str = "replies") -> GradingProject:
         """The grading demo of this name, made when it is not there yet."""
-        there = self.grading_demo(name)
-        if there is not None:
+        if (there := self.grading_demo(name)) is not None:
             return there
-        job = self.jobs.wait(self.start_grading_demo(name).id)
-        return self.grading((job.result or {})["slug"])
+        return self.grading((self.jobs.wait(self.start_grading_demo(name).id).result or {})["slug"])
 
     def grading_demo(self, name: str = "replies") -> GradingProject | None:
         """The oldest grading demo of this name, None while there is none."""
-        grading_import.demo_file(name)
-        slugs = (
-            r.slug for r in self.projects() if r.settings.get("demo") == name and "overall" in r.settings
-        )
-        slug = next(slugs, None)
+        slug = grading_import.demo_slug(self, name)
         return None if slug is None else self.grading(slug)
 
     def delete_project(self, slug: str) -> None:

@@ -10,7 +10,7 @@ from plumbline_app.components.import_wizard import ImportWizard
 from plumbline_app.components.job_row import POLL_MS
 from plumbline_app.components.layout import card, fill, page_column, place, side_by_side
 from plumbline_app.components.pool_table import PoolTable
-from plumbline_app.components.words import heading
+from plumbline_app.components.words import heading, notice
 from plumbline_app.pages.page import Page
 
 IMPORT_ADDRESS = "/import"
@@ -27,6 +27,11 @@ class ImportPage(Page):
         return page_column(
             heading("Import", "A file becomes a project. Nothing is committed before you have seen it."),
             self._wizard,
+            notice(
+                "Outputs of a language model?",
+                "They are graded, and validators are aligned with the grades.",
+                link=("/import/outputs", "Import outputs"),
+            ),
         )
 
     def load(self) -> None:

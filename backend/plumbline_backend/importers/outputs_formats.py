@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plumbline_backend.domain.errors import InputError, did_you_mean
+from plumbline_backend.domain.errors import InputError, Problem, did_you_mean
 from plumbline_backend.importers import outputs_inspect, outputs_promptfoo, outputs_table
 from plumbline_backend.importers.outputs import OutputsFile
 from plumbline_backend.importers.outputs_json import load_json
+from plumbline_backend.importers.outputs_table import OutputMapping
+from plumbline_backend.importers.source import PREVIEW_ROWS
 
 READERS = {
     "table": outputs_table.read,
@@ -54,3 +57,41 @@ def guess_format(path: Path) -> str:
         f"{path.name}: a JSON file without results (promptfoo) or samples (Inspect); expected one of them, or JSON "
         "Lines with one output per line"
     )
+
+
+@dataclass(frozen=True)
+class OutputsPreview:
+    """What a file of outputs looks like before anything is stored.
+
+    columns, rows, proposed: of a table (proposed None: no column looks like a response); formats that name their parts
+    have no columns, and rows that show their outputs. n_rows: outputs found; problems: rows that cannot be read.
+    """
+
+    format: str
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    proposed: OutputMapping | None
+    n_rows: int
+    problems: tuple[Problem, ...]
+
+
+def inspect_outputs(path: Path) -> OutputsPreview:
+    """Look at a file of outputs without importing it. Raises InputError for what cannot be read at all."""
+    if not path.is_file():
+        raise InputError(f"{path.name}: no such file; expected the path of a file that exists")
+    name = guess_format(path)
+    if name == "table":
+        table = outputs_table.inspect_table(path)
+        return OutputsPreview(name, table.columns, table.rows, table.proposed, table.n_rows, table.problems)
+    found = READERS[name](path, None)
+    rows = tuple(
+        {
+            "id": o.key,
+            "response": o.response,
+            "prompt": o.prompt,
+            "system": o.system,
+            "judges": len(o.verdicts),
+        }
+        for o in found.outputs[:PREVIEW_ROWS]
+    )
+    return OutputsPreview(name, (), rows, None, len(found.outputs), found.problems)
