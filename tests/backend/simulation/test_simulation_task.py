@@ -1,0 +1,86 @@
+"""Simulations as jobs of a project: its own known answers, demos, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plumbline_app.components.charts_simulation import simulation_curves
+from plumbline_app.pages.simulate import found_rows, told
+from plumbline_app.theme import tokens
+from plumbline_backend.domain.errors import InputError
+from plumbline_backend.jobs.executors import InlineExecutor
+from plumbline_backend.project import Project
+from plumbline_backend.simulation.setup import Setup
+from plumbline_backend.simulation.task import OWN_DATA, known_answers, start_simulation
+from plumbline_backend.workspace import Workspace, open_workspace
+
+QUICK = Setup(OWN_DATA, budget=20, seeds=1)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with open_workspace(tmp_path / "ws", executor=InlineExecutor()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def wine(workspace: Workspace) -> Project:
+    return workspace.create_demo("wine")
+
+
+def test_a_project_is_simulated_on_its_own_answers(workspace: Workspace, wine: Project) -> None:
+    assert known_answers(wine) == "cultivar"
+    job = start_simulation(workspace.jobs, wine, QUICK, ["random", "typical_then_margin"])
+    done = workspace.jobs.wait(job.id)
+    assert done.result is not None
+    rows = done.result["rows"]
+    assert [row["strategy"] for row in rows] == ["random", "typical_then_margin"]
+    assert [point[0] for point in rows[0]["curve"]] == [10, 15, 20]
+    table = found_rows(rows)
+    assert table[1][0] == "typical then margin"
+    assert table[0][-1] == "1"
+    assert "this project's known answers" in told(done.result["setup"])
+    plot = simulation_curves(rows, 1, tokens(False))
+    assert len(plot.renderers) == 6
+    assert wine.status().n_answered == 0  # nothing of it reaches the ledger
+
+
+def test_a_demo_serves_where_there_are_no_answers(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "plain.csv"
+    path.write_text("a,b\n" + "\n".join(f"{i},{i % 5}.5" for i in range(30)) + "\n", encoding="utf-8")
+    plain = workspace.import_items(path, "plain")
+    assert known_answers(plain) is None
+    with pytest.raises(InputError, match="no column of known answers"):
+        start_simulation(workspace.jobs, plain, QUICK, ["margin"])
+    job = start_simulation(workspace.jobs, plain, replace(QUICK, data="iris"), ["margin"])
+    assert workspace.jobs.wait(job.id).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("change", "strategies", "words"),
+    [
+        ({}, [], "found 0; expected 1 to 6"),
+        ({}, ["margin"] * 7, "found 7; expected 1 to 6"),
+        ({}, ["margn"], "did you mean 'margin'"),
+        ({"noise": 2.0}, ["margin"], "--noise: found 2.0"),
+        ({"head": "none"}, ["margin"], "--head: 'none' does not exist"),
+    ],
+)
+def test_wrong_choices_are_refused(
+    workspace: Workspace, wine: Project, change: dict[str, object], strategies: list[str], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        start_simulation(workspace.jobs, wine, replace(QUICK, **change), strategies)  # type: ignore[arg-type]
+
+
+def test_what_was_not_reached_is_a_dash() -> None:
+    row = {
+        "strategy": "margin",
+        "labels_needed": {"90": 10, "95": 12.5, "99": None},
+        "full_accuracy_interval": [0.9, 0.88, 0.92, 5],
+    }
+    assert found_rows([row]) == [["margin", "10", "12.5", "–", "90.0 % (88.0 % to 92.0 %)", "5"]]
