@@ -68,7 +68,9 @@ RULES: tuple[Rule, ...] = (
     _rule("", r"/|/ws|/account|/account/(ws|password)", "signed in"),
     _rule("GET HEAD", r"/(static|components)/.+|/api/openapi\.json|/api/v1/projects", "signed in"),
     _rule("", r"/api/v1/tokens(/[^/]+)?", "signed in"),
-    _rule("", r"/import(/ws)?|/api/uploads|/api/v1/(uploads|projects)|/api/v1/jobs/[^/]+", "create"),
+    _rule(
+        "", r"/import(/outputs)?(/ws)?|/api/uploads|/api/v1/(uploads|projects)|/api/v1/jobs/[^/]+", "create"
+    ),
     _rule("GET", r"/p/(?P<project>[^/]+)", "see"),
     _rule("GET HEAD WEBSOCKET", r"/p/(?P<project>[^/]+)/(?P<page>[^/]+)(/ws)?", "page"),
     _rule("GET", _LABEL + r"/items/[^/]+/opinion", "read"),

@@ -161,3 +161,20 @@ def test_ones_own_account(new_context: Callable[..., BrowserContext], team_serve
     page.wait_for_url("**/login")
     page.goto(f"{team_server.url}/account")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_comment_beside_the_item_waits_on_the_people_page(
+    new_context: Callable[..., BrowserContext], team_server: Server
+) -> None:
+    page = sign_in(new_context(), team_server, "olga", "/p/many/label")
+    expect(page.locator(".stage[data-item]")).to_be_visible()
+    page.get_by_role("tab", name="Comments").click()
+    expect(page.get_by_text("Nobody has said anything about this item.")).to_be_visible()
+    page.get_by_label("Comment", exact=True).fill("<b>blurred</b> 1")
+    page.get_by_role("button", name="Comment", exact=True).click()
+    expect(page.locator(".comments")).to_contain_text("<b>blurred</b> 1")
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("")
+    page.goto(f"{team_server.url}/p/many/people")
+    page.get_by_role("row").filter(has_text="blurred").click()
+    page.get_by_role("button", name="Settled").click()
+    expect(page.get_by_text("Nobody has said anything.")).to_be_visible()

@@ -21,20 +21,18 @@ from plumbline_backend.project_heads import KIND, HeadOption
 
 LONG_S = 120.0
 """Heads whose comparison would take longer are left out of it."""
-COLUMNS: tuple[GridColumn, ...] = (
+ALWAYS: tuple[GridColumn, ...] = (
     grid_column("Head", "text"),
     grid_column("Accuracy", "interval", "On held-out training labels, with its 95 % interval"),
     grid_column("n", "number", "Held-out labels"),
+    grid_column("Log-loss", "number", "Surprise at the held-out labels, not calibrated; lower is better"),
+    grid_column("Seconds", "number", "Five trainings together"),
+)
+GROWN: tuple[GridColumn, ...] = (
     grid_column("Old classes", "interval", "On classes with many labels"),
     grid_column("New classes", "interval", "On classes with few labels, while others have many"),
-    grid_column(
-        "Log-loss",
-        "number",
-        "Surprise at the held-out labels, not calibrated; lower is better",
-    ),
-    grid_column("Seconds", "number", "Five trainings together"),
-    grid_column("Note", "text", "Why a head was left out"),
 )
+NOTE = grid_column("Note", "text", "Why a head was left out")
 
 
 class HeadCard(Viewer):
@@ -104,11 +102,11 @@ class HeadCard(Viewer):
         if comparison is None:
             return
         table = Grid(caption="Heads compared", rows_height=420)
-        table.show(COLUMNS, comparison_rows(comparison))
+        table.show(*comparison_table(comparison))
         table.selected = next(
             (i for i, r in enumerate(_ordered(comparison)) if r.name == comparison.best), -1
         )
-        fill(self._found, sentence(comparison.why), table)
+        fill(self._found, sentence(comparison.why.replace("_", " ")), table)
 
 
 def about(option: HeadOption) -> str:
@@ -135,21 +133,23 @@ def quick_enough(options: Sequence[HeadOption]) -> list[str]:
     return [o.name for o in options if not o.refused and 5 * o.cost.seconds <= LONG_S]
 
 
-def comparison_rows(comparison: Comparison) -> list[list[Any]]:
-    """A row per head, the most accurate first."""
-    return [
-        [
+def comparison_table(comparison: Comparison) -> tuple[list[GridColumn], list[list[Any]]]:
+    """Columns and a row per head, the most accurate first; columns in which nothing is known are left away."""
+    grown = any(result.new.n for result in comparison.results)
+    noted = any(result.refused for result in comparison.results)
+    columns = [*ALWAYS, *(GROWN if grown else ()), *([NOTE] if noted else ())]
+    rows = []
+    for result in _ordered(comparison):
+        row: list[Any] = [
             result.name.replace("_", " "),
             interval_cell(result.accuracy),
             f"{result.accuracy.n:,}" if result.accuracy.n else None,
-            interval_cell(result.old),
-            interval_cell(result.new),
             None if math.isnan(result.surprise) else f"{result.surprise:.2f}",
-            f"{result.seconds:.1f}" if not result.refused else None,
-            result.refused,
+            None if result.refused else f"{result.seconds:.1f}",
         ]
-        for result in _ordered(comparison)
-    ]
+        row += [interval_cell(result.old), interval_cell(result.new)] if grown else []
+        rows.append(row + ([result.refused] if noted else []))
+    return columns, rows
 
 
 def _ordered(comparison: Comparison) -> list[Any]:

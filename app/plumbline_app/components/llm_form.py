@@ -123,7 +123,10 @@ class LlmForm(Viewer):
         if name == "rubric":
             return {"levels": _lines(typed(self._lines)), "pass_from": int(self._number.value)}
         if name == "checklist":
-            return {"items": _lines(typed(self._lines)), "need_percent": _whole("points", typed(self._number))}
+            return {
+                "items": _lines(typed(self._lines)),
+                "need_percent": _whole("points", typed(self._number)),
+            }
         if name == "pairwise":
             return {
                 "against": self._against.value,

@@ -20,7 +20,9 @@ from plumbline_backend.domain.types import Job
 from plumbline_backend.trust.trust import MIN_ITEMS, SPLITS
 
 BELOW = "Stated probabilities against what people said, on items that no head was trained on."
-OUTSIDE = "NPZ with probs or logits and labels, or CSV or Parquet with columns label and prob_CLASS for each class."
+OUTSIDE = (
+    "NPZ with probs or logits and labels, or CSV or Parquet with columns label and prob_CLASS for each class."
+)
 
 
 class CalibrationPage(Page):

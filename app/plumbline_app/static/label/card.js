@@ -10,6 +10,7 @@ import { ItemView } from "./item.js";
 import { listen, showKeys } from "./keys.js";
 import { Note } from "./note.js";
 import { Outbox, tabHolder } from "./outbox.js";
+import { Comments } from "./comments.js";
 import { Side } from "./side.js";
 
 const LOW = 6; // Ask for more when fewer items are ready; ten are kept.
@@ -38,7 +39,9 @@ export class LabelCard {
     this.history = new History((entry) => this.#reopen(entry));
     this.item = new ItemView(this.api, { all: [], numeric: [], columns: [], axes: [] }, () => this.#chooseColumns());
     this.note = new Note((text) => this.#noteChanged(text));
+    this.comments = new Comments(this.api);
     this.side = new Side({
+      comments: this.comments,
       onStrategy: (name) => this.api.post("strategy", { name }).then(() => this.outbox.flush(0)),
       onClasses: () => this.#editClasses(),
       onGuidelines: () => editGuidelines(this.root, this.api, this.question, (question) => this.#setQuestion(question)),
@@ -135,6 +138,7 @@ export class LabelCard {
     this.history.select(this.reopened ? item.item : null);
     this.note.set(this.reopened?.entry.note ?? "");
     this.opinion.removeAttribute("aria-pressed");
+    this.comments.setItem(item === null ? null : item.item);
     this.root.classList.toggle("reopened", this.reopened !== null);
     this.root.classList.toggle("nothing", item === null);
     if (item === null) return this.#showNothing();

@@ -5,10 +5,12 @@ import { count, el, percent, pressed } from "./dom.js";
 export const ENOUGH = 20; // Random-stream answers below which an accuracy is not shown: its interval would span 40 points.
 
 export class Side {
-  constructor({ onStrategy, onClasses, onGuidelines }) {
+  constructor({ onStrategy, onClasses, onGuidelines, comments }) {
+    this.comments = comments;
     this.tabs = [
       this.#tab("progress", "Progress", null),
       this.#tab("guidelines", "Guidelines", "h"),
+      this.#tab("comments", "Comments", null),
     ];
     this.answered = el("p", { class: "figure" });
     this.bar = el("div", { class: "meter", role: "img" }, el("span"));
@@ -40,7 +42,7 @@ export class Side {
       el("section", {}, el("h3", { text: "Next items" }), this.strategy, this.explanation),
     );
     this.guidelines = el("div", { class: "pane", id: "pl-pane-guidelines", role: "tabpanel", hidden: true }, this.words, el("div", { class: "row" }, write));
-    this.root = el("aside", { class: "side", "aria-label": "Progress and guidelines" }, el("div", { class: "side-tabs", role: "tablist" }, ...this.tabs), this.progress, this.guidelines, this.saved);
+    this.root = el("aside", { class: "side", "aria-label": "Progress and guidelines" }, el("div", { class: "side-tabs", role: "tablist" }, ...this.tabs), this.progress, this.guidelines, this.comments.root, this.saved);
     this.show("progress");
   }
 
@@ -55,6 +57,8 @@ export class Side {
     if (!this.progress) return;
     this.progress.hidden = name !== "progress";
     this.guidelines.hidden = name !== "guidelines";
+    this.comments.root.hidden = name !== "comments";
+    if (name === "comments") this.comments.load();
     for (const tab of this.tabs) tab.setAttribute("aria-selected", String(tab.dataset.pane === name));
   }
 
