@@ -144,24 +144,26 @@ def simplex_etf(n_classes: int, dimensions: int) -> NDArray[np.float64]:
 def equiangular_basis(
     n_classes: int, dimensions: int, rng: np.random.Generator, most_steps: int = 200
 ) -> NDArray[np.float64]:
-    """(n_classes, dimensions) unit rows: gradient steps on sum relu(|W W^T - I| - threshold), rows renormalised.
+    """(n_classes, dimensions) unit rows: falling steps on sum relu(|W W^T - I| - threshold)^2, rows renormalised.
 
-    The threshold is Welch's bound: no set of so many lines stays below it. As many steps as _MULTIPLICATIONS allow;
-    random directions, where it begins, are already nearly at right angles. Blocks of rows bound the memory.
+    The square lets the steps settle. The threshold is Welch's bound: no set of so many lines stays below it. As many
+    steps as _MULTIPLICATIONS allow; random directions, where it begins, are already nearly at right angles. Blocks of
+    rows bound the memory.
     """
     if n_classes <= dimensions:
         return np.asarray(np.linalg.qr(rng.normal(size=(dimensions, dimensions)))[0][:n_classes])
     w = unit_rows(rng.normal(size=(n_classes, dimensions)).astype(np.float32))
     bound = np.sqrt((n_classes - dimensions) / (dimensions * (n_classes - 1)))
-    rate = 0.5 / np.sqrt(n_classes)
-    for _ in range(min(most_steps, int(_MULTIPLICATIONS / (n_classes**2 * dimensions)))):
+    rate = min(0.5, 1.5 * dimensions / n_classes)
+    steps = min(most_steps, int(_MULTIPLICATIONS / (n_classes**2 * dimensions)))
+    for step in range(steps):
         pull = np.zeros_like(w)
         for start in range(0, n_classes, 2048):
             rows = slice(start, start + 2048)
             gram = w[rows] @ w.T
             gram[np.arange(len(gram)), np.arange(start, start + len(gram))] = 0
-            pull[rows] = (np.sign(gram) * (np.abs(gram) > bound)).astype(np.float32) @ w
-        w = unit_rows(w - rate * pull)
+            pull[rows] = (np.sign(gram) * np.maximum(np.abs(gram) - bound, 0)).astype(np.float32) @ w
+        w = unit_rows(w - np.float32(rate * (1 - step / steps)) * pull)
     return w.astype(np.float64)
 
 

@@ -224,7 +224,8 @@ def _right(
 ) -> int:
     k = int(y.max()) + 1
     table = np.bincount(groups[rest] * k + y[rest], minlength=(int(groups.max()) + 1) * k).reshape(-1, k)
-    table = table + np.bincount(y[rest], minlength=k) / (
+    tie_break = np.bincount(y[rest], minlength=k) / (
         len(y) + 1
     )  # unseen values answer the most frequent label
-    return int((table.argmax(axis=1)[groups[held_out]] == y[held_out]).sum())
+    answers = (table + tie_break).argmax(axis=1)
+    return int((answers[groups[held_out]] == y[held_out]).sum())
