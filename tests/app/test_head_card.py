@@ -1,0 +1,67 @@
+"""What the choice of head says: estimates in words, and only what is known of a comparison."""
+
+from __future__ import annotations
+
+from plumbline_app.components.advice import old_and_new_words
+from plumbline_app.components.head_card import about, about_time, comparison_table, quick_enough
+from plumbline_backend.domain.intervals import wilson
+from plumbline_backend.domain.types import Interval
+from plumbline_backend.heads.base import Cost
+from plumbline_backend.model_selection import HeadResult, chosen
+from plumbline_backend.project_heads import HeadOption, OldAndNew
+
+NONE = wilson(0, 0)
+
+
+def test_times_are_said_as_people_say_them() -> None:
+    assert [about_time(s) for s in (0.2, 12.4, 600)] == [
+        "less than a second",
+        "about 12 s",
+        "about 10 minutes",
+    ]
+
+
+def test_a_head_says_what_it_costs_or_why_it_cannot_be_trained() -> None:
+    able = HeadOption("lda", "One Gaussian per class.", Cost(0.1, 900.4), "")
+    refused = HeadOption(
+        "prototypes", "Compares.", Cost(0.1, 1), "is made for at most 300 classes; there are 400"
+    )
+    assert about(able) == "One Gaussian per class. A training takes less than a second and about 900 MiB."
+    assert about(refused) == "Compares. It is made for at most 300 classes; there are 400."
+    slow = HeadOption("gradient_boosting", "Trees.", Cost(300, 1), "")
+    assert quick_enough([able, refused, slow]) == ["lda"]
+
+
+def test_columns_in_which_nothing_is_known_are_left_away() -> None:
+    plain = HeadResult("lda", wilson(9, 10), NONE, NONE, 0.31, 1.26, "")
+    columns, rows = comparison_table(chosen([plain]))
+    assert [c["label"] for c in columns] == ["Head", "Accuracy", "n", "Log-loss", "Seconds"]
+    assert (rows[0][0], rows[0][2:], rows[0][1]["text"]) == ("lda", ["10", "0.31", "1.3"], "90 %")
+    grown = plain._replace(name="teen", accuracy=wilson(10, 10), old=wilson(8, 8), new=wilson(2, 2))
+    refused = HeadResult("semantic", NONE, NONE, NONE, float("nan"), 0.0, "needs class_texts")
+    columns, rows = comparison_table(chosen([refused, plain, grown]))
+    assert [c["label"] for c in columns][-3:] == ["Old classes", "New classes", "Note"]
+    assert [row[0] for row in rows] == ["teen", "lda", "semantic"]
+    assert rows[2] == ["semantic", None, None, None, None, None, None, "needs class_texts"]
+
+
+def test_old_classes_that_lost_are_pointed_out() -> None:
+    class Version:
+        def __init__(self, version: int, *classes: str) -> None:
+            self.version, self.metrics = version, {"classes": classes}
+
+    def words(before: Interval, after: Interval) -> tuple[str, str, bool]:
+        return old_and_new_words(
+            OldAndNew(Version(3, "a", "b"), Version(4, "a", "b", "c"), before, after, NONE)
+        )  # type: ignore[arg-type]
+
+    title, text, fell = words(wilson(9, 10), wilson(8, 10))
+    assert title == "Old and new classes"
+    assert fell
+    assert "Since version 3 1 class was added." in text
+    assert "90.0 %" in text
+    assert "80.0 %" in text
+    assert "n = 10" in text
+    assert "On the new ones: not known yet (n = 0)." in text
+    assert "The old classes lost" in text
+    assert not words(wilson(9, 10), wilson(9, 10))[2]
