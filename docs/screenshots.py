@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "browser"))
 from pages import answer_digits
 
 from conftest import Server, person_context
+from plumbline_backend.simulation.setup import Setup
+from plumbline_backend.simulation.task import OWN_DATA, start_simulation
 from plumbline_backend.workspace import open_workspace
 
 IMAGES = Path(__file__).parent / "images"
@@ -30,6 +32,7 @@ SETTLE_MS = 2500
 STEP = 30
 """Digits answered between two versions of the model."""
 READER = "Ada"
+SIMULATED = ("random", "margin", "typical_then_margin")
 
 PAGES: Mapping[str, str] = {
     "projects": "/",
@@ -40,6 +43,7 @@ PAGES: Mapping[str, str] = {
     "map": "/p/digits/map",
     "health": "/p/digits/health",
     "model": "/p/digits/model",
+    "simulate": "/p/wine/simulate",
     "export": "/p/digits/export",
     "grade": "/p/replies-to-customers/grade",
     "judges": "/p/replies-to-customers/judges",
@@ -77,6 +81,9 @@ def _server(folder: Path) -> Server:
         for name in ("wine", "digits"):
             workspace.create_demo(name)
         workspace.create_grading_demo()
+        setup = Setup(OWN_DATA, budget=60, seeds=5)
+        tried = start_simulation(workspace.jobs, workspace.project("wine"), setup, SIMULATED)
+        workspace.jobs.wait(tried.id)
     server = Server(folder / "workspace")
     server.start()
     return server

@@ -23,7 +23,7 @@ def test_strategies_are_tried_on_known_answers(new_context: Contexts, server: Se
     table = page.get_by_role("table")
     for name in ("random", "margin", "typical then margin"):
         expect(table.get_by_text(name, exact=True)).to_be_visible()
-    expect(page.get_by_text("batches of 5, at most 100 labels")).to_be_visible()
+    expect(page.get_by_text("10 first labels, batches of 5, at most 100 labels")).to_be_visible()
     page.reload()
     expect(page.get_by_text("Labels needed")).to_be_visible()
     assert watched.wrong == []

@@ -19,15 +19,16 @@ from plumbline_app.pages.page import Page
 from plumbline_app.theme import tokens
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Job
-from plumbline_backend.registry import HEADS, PACES, STRATEGIES
+from plumbline_backend.registry import HEADS, PACES
 from plumbline_backend.simulation.data import DEMOS
-from plumbline_backend.simulation.setup import NO_PACE, Setup
+from plumbline_backend.simulation.setup import NO_PACE, OWN, Setup
 from plumbline_backend.simulation.summary import SHARES
 from plumbline_backend.simulation.task import (
     KIND,
     MOST_STRATEGIES,
     OWN_DATA,
     known_answers,
+    offered_strategies,
     start_simulation,
 )
 
@@ -36,6 +37,8 @@ FIRST_CHOICE = ("random", "margin", "typical_then_margin")
 BUDGETS = (50, 100, 200, 400, 800, 1600)
 REPEATS = (3, 5, 10, 20)
 BATCHES = (1, 5, 10, 25, 50)
+STARTS = (2, 5, 10, 20, 50)
+FIRST = {"as the strategy says": OWN, "at random": "random"}
 NOISES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 COLUMNS = (
     grid_column("Strategy", "name"),
@@ -44,6 +47,9 @@ COLUMNS = (
         "Full accuracy", "text", "Of a head that knows every answer: mean and 95 % interval over repetitions"
     ),
     grid_column("Repetitions", "number"),
+)
+PSEUDO = grid_column(
+    "Wrong pseudo-labels", "text", "Of all that were trained on, over all rounds and repetitions"
 )
 EMPTY = "Nothing simulated yet. Choose strategies and press Simulate; it runs beside you and can be stopped."
 
@@ -77,10 +83,15 @@ class SimulatePage(Page):
         wide, small = {"width": 250}, {"width": 130}
         self._data = choice("Data", {**own, **demos}, OWN_DATA if own else DEMOS[0], **wide)
         self._strategies = several(
-            f"Strategies (at most {MOST_STRATEGIES})", list(STRATEGIES.names()), FIRST_CHOICE, width=520
+            f"Strategies (at most {MOST_STRATEGIES})",
+            list(offered_strategies(self.project)),
+            FIRST_CHOICE,
+            width=520,
         )
         self._head = choice("Head", _worded(HEADS.names()), HEADS.names()[0], **wide)
         self._pace = choice("Pseudo-labels", _worded((NO_PACE, *PACES.names())), NO_PACE, width=190)
+        self._start_with = choice("First labels", _numbers(STARTS), 10, **small)
+        self._first = choice("They are asked", FIRST, OWN, width=190)
         self._budget = choice("Labels at most", _numbers(BUDGETS), 100, **small)
         self._batch = choice("Batch", _numbers(BATCHES), 5, **small)
         self._seeds = choice("Repetitions", _numbers(REPEATS), 3, **small)
@@ -89,7 +100,8 @@ class SimulatePage(Page):
             "",
             "",
             line(self._data, self._strategies),
-            line(self._head, self._pace, self._budget, self._batch, self._seeds, self._noise),
+            line(self._head, self._pace, self._noise),
+            line(self._start_with, self._first, self._batch, self._budget, self._seeds),
             line(button("Simulate", self._start, strong=True)),
         )
 
@@ -99,6 +111,8 @@ class SimulatePage(Page):
             data=self._data.value,
             pace=self._pace.value,
             head=self._head.value,
+            start=self._start_with.value,
+            first=self._first.value,
             batch=self._batch.value,
             budget=self._budget.value,
             seeds=self._seeds.value,
@@ -123,7 +137,8 @@ class SimulatePage(Page):
     def _show(self, result: Mapping[str, Any]) -> None:
         rows, setup = result["rows"], result["setup"]
         table = Grid(caption="Labels needed")
-        table.show(COLUMNS, found_rows(rows))
+        paced = setup["pace"] != NO_PACE
+        table.show((*COLUMNS, PSEUDO) if paced else COLUMNS, found_rows(rows, paced))
         chart = pn.pane.Bokeh(
             simulation_curves(rows, setup["seeds"], tokens(self.session.dark)),
             sizing_mode="stretch_width",
@@ -133,8 +148,11 @@ class SimulatePage(Page):
         fill(self._body, card("", "", chart), card("Labels needed", told(setup), table))
 
 
-def found_rows(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """A row per strategy; a dash where the median repetition did not get there within the budget."""
+def found_rows(rows: Sequence[Mapping[str, Any]], paced: bool = False) -> list[list[Any]]:
+    """A row per strategy; a dash where the median repetition did not get there within the budget.
+
+    paced: with a last cell on the pseudo-labels.
+    """
     found = []
     for row in rows:
         value, low, high, n = row["full_accuracy_interval"]
@@ -145,9 +163,16 @@ def found_rows(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
                 *("–" if m is None else f"{m:g}" for m in needed),
                 f"{percent(value)} ({percent(low)} to {percent(high)})",
                 f"{n}",
+                *([_pseudo(row.get("pseudo_labels"))] if paced else []),
             ]
         )
     return found
+
+
+def _pseudo(found: Mapping[str, Any] | None) -> str:
+    if not found or found["error"] is None:
+        return "none were made"
+    return f"{percent(found['error'])} of {found['n']:,}"
 
 
 def told(setup: Mapping[str, Any]) -> str:
@@ -156,7 +181,8 @@ def told(setup: Mapping[str, Any]) -> str:
     pace = "" if setup["pace"] == NO_PACE else f", pseudo-labels by {setup['pace'].replace('_', ' ')}"
     noise = f", {percent(setup['noise'], 0)} wrong answers" if setup["noise"] else ""
     return (
-        f"On {data}: median labels for a share of the accuracy that all answers give; batches of {setup['batch']}, "
+        f"On {data}: median labels for a share of the accuracy that all answers give; {setup['start']} first labels"
+        f"{'' if setup['first'] == OWN else ' at random'}, batches of {setup['batch']}, "
         f"at most {setup['budget']:,} labels{pace}{noise}. A dash: more than that."
     )
 

@@ -15,9 +15,28 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
 from plumbline_backend.simulation.setup import Setup
-from plumbline_backend.simulation.task import OWN_DATA, known_answers, start_simulation
+from plumbline_backend.simulation.task import (
+    OWN_DATA,
+    known_answers,
+    offered_strategies,
+    start_simulation,
+)
 from plumbline_backend.workspace import Workspace, open_workspace
 
+LAST = """
+import numpy as np
+from plumbline_backend.domain.asking import Ranking
+
+
+class Last:
+    name = "last"
+    needs = frozenset()
+    explanation = "Asks the items that were imported last."
+
+    def pick(self, view, n, rng):
+        items = np.flatnonzero(view.candidates)[::-1][:n]
+        return Ranking(items, items.astype(float), "it came last")
+"""
 QUICK = Setup(OWN_DATA, budget=20, seeds=1)
 
 
@@ -60,6 +79,18 @@ def test_a_demo_serves_where_there_are_no_answers(workspace: Workspace, tmp_path
     assert workspace.jobs.wait(job.id).state == "done"
 
 
+def test_a_plug_in_of_the_workspace_is_tried_by_its_name(workspace: Workspace, wine: Project) -> None:
+    folder = workspace.folder / "plugins"
+    folder.mkdir(exist_ok=True)
+    (folder / "last.py").write_text(LAST, encoding="utf-8")
+    assert list(offered_strategies(wine))[:1] == ["typical_then_margin"]
+    job = start_simulation(workspace.jobs, wine, replace(QUICK, budget=12, pace="linear"), ["last"])
+    result = workspace.jobs.wait(job.id).result or {}
+    (row,) = result["rows"]
+    assert row["strategy"] == "last"
+    assert found_rows([row], paced=True)[0][-1] == "none were made"
+
+
 @pytest.mark.parametrize(
     ("change", "strategies", "words"),
     [
@@ -68,6 +99,8 @@ def test_a_demo_serves_where_there_are_no_answers(workspace: Workspace, tmp_path
         ({}, ["margn"], "did you mean 'margin'"),
         ({"noise": 2.0}, ["margin"], "--noise: found 2.0"),
         ({"head": "none"}, ["margin"], "--head: 'none' does not exist"),
+        ({"data": "/etc/hosts"}, ["margin"], "data: found '/etc/hosts'; expected one of project, digits"),
+        ({}, ["plugins/mine.py"], "strategy 'plugins/mine.py' does not exist"),
     ],
 )
 def test_wrong_choices_are_refused(
@@ -83,4 +116,6 @@ def test_what_was_not_reached_is_a_dash() -> None:
         "labels_needed": {"90": 10, "95": 12.5, "99": None},
         "full_accuracy_interval": [0.9, 0.88, 0.92, 5],
     }
+    wrong = {"error": 0.0125, "n": 1600}
+    assert found_rows([{**row, "pseudo_labels": wrong}], paced=True)[0][-1] == "1.2 % of 1,600"
     assert found_rows([row]) == [["margin", "10", "12.5", "–", "90.0 % (88.0 % to 92.0 %)", "5"]]
