@@ -19,11 +19,13 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from plumbline_app.audited import Line, line_of
 from plumbline_app.session import PERSON_HEADER, TICKET_HEADER, person_cookie
 from plumbline_app.templates_plain import refused_page
-from plumbline_backend.api.access import Caller, Need
+from plumbline_backend.api.access import Caller as ApiCaller
+from plumbline_backend.api.access import Need
 from plumbline_backend.domain.people import EVERYTHING, Access, Capability
-from plumbline_backend.people.service import PeopleService
+from plumbline_backend.people.service import Caller, PeopleService
 
 ACCESS = "plumbline.access"
 """Where the scope of a request keeps its `Access`."""
@@ -159,7 +161,26 @@ class Gate:
         _set_header(scope, PERSON_HEADER, None if person is None else person_cookie(person.name))
         if scope["type"] == "websocket":
             return await self._watched(scope, receive, send)
-        return await self.app(scope, receive, send)
+        line = None if person is None else line_of(method, scope["path"])
+        if line is None or person is None:
+            return await self.app(scope, receive, send)
+        return await self._noted(scope, receive, send, person.name, line)
+
+    async def _noted(self, scope: Scope, receive: Receive, send: Send, name: str, line: Line) -> None:
+        """Serve a request, and write it to the audit log once it was carried out."""
+        statuses: list[int] = []
+
+        async def send_and_see(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+            await send(message)
+
+        await self.app(scope, receive, send_and_see)
+        if statuses and statuses[0] < 300:
+            assert self.people is not None
+            client = scope.get("client")
+            by = Caller(name, "" if client is None else client[0])
+            await run_in_threadpool(self.people.note, by, line.action, line.subject, line.project)
 
     def _access(self, scope: Scope) -> Access | None:
         """By token when there is one, else by the session's cookie."""
@@ -204,14 +225,14 @@ class Gate:
 class ApiAccess:
     """The API's own check, by what `Gate` found out. Replaces `TokenAccess` where there is a login."""
 
-    def caller(self, request: Request, secret: str | None) -> Caller:
+    def caller(self, request: Request, secret: str | None) -> ApiCaller:
         """The person of the request. Raises HTTPException (401)."""
         access: Access | None = request.scope.get(ACCESS)
         if access is None or access.person is None:
             raise HTTPException(401, "sign in or send a token", headers={"WWW-Authenticate": "Bearer"})
-        return Caller(access.person.name, by_token=secret is not None, access=access)
+        return ApiCaller(access.person.name, by_token=secret is not None, access=access)
 
-    def require(self, caller: Caller, slug: str | None, need: Need) -> None:
+    def require(self, caller: ApiCaller, slug: str | None, need: Need) -> None:
         """Raises HTTPException (403, or 404 for a project that the caller must not know of)."""
         access = caller.access
         if slug is None:

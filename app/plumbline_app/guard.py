@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SESSION_ID = re.compile(rb"(^|&)(bokeh[-_]session[-_]id|bokeh[-_]protocol[-_]version)=", re.IGNORECASE)
 """With it, a link would put a visitor into a document whose id somebody else knows."""
+_COMPONENT = re.compile(r"/components/(plumbline_app|panel|panel_material_ui)(\.\w+)*/.+")
+"""Panel imports the module that such an address names: only those that have components of a page."""
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -58,6 +60,8 @@ class Guard:
         """Why the request is not let in; empty when it is."""
         if _SESSION_ID.search(scope["query_string"]):
             return "the address names a session; a page's session is made here and nowhere else"
+        if scope["path"].startswith("/components/") and not _COMPONENT.fullmatch(scope["path"]):
+            return "the address names no component of a page"
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
         name = urlsplit(f"//{host}").hostname or ""

@@ -198,8 +198,10 @@ def _build(
         if slug is None:
             return page_class(blank)
         if issubclass(page_class, GradingPage) or (page_class.any_kind and _grades(workspace, slug)):
-            return page_class(replace(blank, grading=project_view(workspace.grading(slug), access)))
-        return page_class(replace(blank, project=project_view(workspace.project(slug), access)))
+            return page_class(
+                replace(blank, grading=project_view(workspace.grading(slug), access, workspace))
+            )
+        return page_class(replace(blank, project=project_view(workspace.project(slug), access, workspace)))
     except NotFoundError as error:
         return MissingPage(blank, str(error))
 

@@ -9,7 +9,7 @@ Three things are mended here, each held by tests/browser/test_sessions.py:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,20 @@ from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.util.token import get_session_id, get_token_payload
 from bokeh_fastapi.handler import WSHandler
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
 from jinja2 import Environment, FileSystemLoader
 from panel.io.application import Application
 from panel.io.fastapi import add_applications
 from panel.io.state import set_curdoc
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+from tornado.web import HTTPError
 
 from plumbline_app.components.layout import fill, place
 from plumbline_app.components.words import notice
 from plumbline_app.pages.page import Page
 from plumbline_app.session import PERSON_COOKIE, THEME_COOKIE, TICKET_HEADER, Session
 from plumbline_app.theme import bokeh_theme
+from plumbline_backend.api.errors import answer
 from plumbline_backend.people.errors import ForbiddenError
 
 SECTIONS = (
@@ -76,7 +78,14 @@ def mount_pages(
     options.update(include_headers=[_TICKET], include_cookies=[PERSON_COOKIE, THEME_COOKIE])
     if key is not None:
         options.update(secret_key=key, sign_sessions=True)
+    app.add_exception_handler(HTTPError, _refuse_address)
     return add_applications(applications, app=app, **options)
+
+
+def _refuse_address(_: Request, error: Exception) -> Response:
+    """Panel's routes of components say what is wrong with an address as Tornado does, which FastAPI does not know."""
+    status = error.status_code if isinstance(error, HTTPError) else 500
+    return answer("there is no such file", status)
 
 
 def _environment() -> Environment:
@@ -109,12 +118,20 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
             slug=session.slug,
             name=session.name,
             section=page.section,
-            sections=page.sections or SECTIONS,
+            sections=sections_of(page),
             themes_live=page.themes_live,
         )
         doc.config.update(reconnect_session=False, notify_connection_status=False)
         pn.state.onload(page.load)
         doc.on_session_destroyed(partial(_end, page, doc))
+
+
+def sections_of(page: Page) -> Sequence[tuple[str, str]]:
+    """The navigation of the page's project: of a labelling project, what its question kind has a use for."""
+    kind = None if page.session.project is None else page.session.project.loop.kind
+    if page.sections or kind is None or kind.sections is None:
+        return page.sections or SECTIONS
+    return [(section, label) for section, label in SECTIONS if section in kind.sections]
 
 
 def _refused(said: pn.Column, error: Exception) -> None:

@@ -130,6 +130,12 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("webhook_key_env", "", "name", "Environment variable with the key that webhooks are signed with"),
     Setting("log_format", "text", "name", "How the server logs: text, or json (one object a line)"),
+    Setting(
+        "import_folders",
+        "",
+        "paths",
+        "Folders on the server to import from where there is a login, with commas; empty: none",
+    ),
     Setting("upload_limit_mib", 4096, "MiB", "Largest file that can be uploaded", 1, 1_048_576),
     Setting(
         "worker_threads", 0, "threads", "Threads of the training process; 0: one less than the cores", 0, 1024

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
+from starlette.routing import WebSocketRoute
 
 from plumbline_app.main import create_app
 from plumbline_backend.domain.people import ROLES, Role
@@ -37,6 +40,26 @@ class Team(NamedTuple):
             found = self.workspace.store.people.get(person)
             client.cookies.set(self.people.cookies.name, self.people.start_session(found, Caller(person)))
         return client
+
+    def routes(self) -> list[tuple[str, str]]:
+        """Every (method, path) of the application, with the parameters filled in for the project "things"."""
+        found = []
+        for method, path in walk(self.app.routes):
+            named = re.sub(r"\{(project|slug)\}", "things", path)
+            found.append((method, re.sub(r"\{[^}]+\}", "1", named)))
+        return found
+
+
+def walk(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(method, path) of every route, those of included routers and of websockets too."""
+    for route in routes:
+        if hasattr(route, "original_router"):
+            yield from walk(route.original_router.routes, prefix + route.include_context.prefix)
+        elif isinstance(route, WebSocketRoute):
+            yield "WEBSOCKET", prefix + route.path
+        elif isinstance(route, APIRoute):
+            for method in route.methods:
+                yield method, prefix + route.path
 
 
 @contextmanager

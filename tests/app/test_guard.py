@@ -66,6 +66,20 @@ def test_a_foreign_websocket_is_refused(client: TestClient, headers: dict[str, s
     assert refused.value.code == 4403
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/components/this/x/_esm/a.js",
+        "/components/panelx/A/_esm/a.js",
+        "/components/os.path",
+        "/components/1",
+    ],
+)
+def test_an_address_imports_no_module_but_a_pages_own(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.text) == (403, "the address names no component of a page")
+
+
 def test_an_own_websocket_is_let_in(client: TestClient) -> None:
     with client.websocket_connect("ws://localhost:5006/ws", headers={"origin": OWN}) as socket:
         assert socket.receive_text() == "hello"

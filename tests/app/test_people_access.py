@@ -1,4 +1,4 @@
-"""Who may open which page and call which route: the rules, and every route of the application walked by each role."""
+"""Who may open what: the rules, tickets, websockets, views. Every route is walked in `test_people_matrix.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
@@ -24,7 +23,6 @@ from plumbline_backend.people.service import Caller
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*HTTPServerRequest:DeprecationWarning"
 )  # of Panel's own request
-PUBLIC = re.compile(r"/(assets/.*|login|logout|invite/.*|oidc/.*|healthz|readyz)")
 LOOKS = ("/predictions", "/exports")
 """What is posted and only looks: whoever reads may take home what is read."""
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
@@ -111,57 +109,10 @@ def test_every_page_of_a_project_has_its_need_or_is_for_editors() -> None:
     assert set(PAGE_NEEDS.values()) <= {"label", "read", "edit", "manage"}
 
 
-def walk(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(method, path) of every route, those of included routers too."""
-    for route in routes:
-        if hasattr(route, "original_router"):
-            yield from walk(route.original_router.routes, prefix + route.include_context.prefix)
-        elif isinstance(route, APIRoute):
-            for method in route.methods:
-                yield method, prefix + route.path
-
-
-def routes(team: Team) -> list[tuple[str, str]]:
-    """Every (method, path) of the application, with the parameters filled in for the project "things"."""
-    found = []
-    for method, path in walk(team.app.routes):
-        named = re.sub(r"\{(project|slug)\}", "things", path)
-        found.append((method, re.sub(r"\{[^}]+\}", "1", named)))
-    return found
-
-
-def test_the_walk_sees_the_routes(team: Team) -> None:
-    found = routes(team)
-    assert len(found) > 40
-    assert ("POST", "/api/projects/things/label/sync") in found
-    assert ("DELETE", "/api/v1/projects/things") in found
-
-
-def test_nobody_gets_anywhere_without_signing_in(team: Team) -> None:
-    client = team.client()
-    for method, path in routes(team):
-        if PUBLIC.fullmatch(path):
-            continue
-        answer = client.request(method, path)
-        if answer.status_code == 303:
-            assert answer.headers["location"].startswith("/login?next=%2F"), path
-        else:
-            assert answer.status_code == 401, (method, path, answer.text)
-
-
-def test_a_stranger_is_told_that_the_project_does_not_exist(team: Team) -> None:
-    client = team.client("stranger")
-    for method, path in routes(team):
-        if "/things" in path:
-            answer = client.request(method, path)
-            assert answer.status_code == 404, (method, path, answer.text)
-            assert "left" not in answer.text
-
-
 def test_a_reader_changes_nothing(team: Team) -> None:
     before = ledger_and_settings(team)
     client = team.client("reader")
-    for method, path in routes(team):
+    for method, path in team.routes():
         if "/things" in path and method in CHANGES and not path.endswith(LOOKS):
             answer = client.request(method, path, json={})
             assert answer.status_code == 403, (method, path, answer.text)
@@ -324,7 +275,7 @@ def test_a_view_refuses_what_the_role_has_not(team: Team) -> None:
 
     reading = team.workspace.store.people.access_by_name("reader")
     assert reading is not None
-    view = project_view(team.workspace.project("things"), reading)
+    view = project_view(team.workspace.project("things"), reading, team.workspace)
     assert view.status().n_items == 20
     assert view.desk.team.overlap == 1
     assert view.loop.answers.n_by_state() is not None
@@ -375,14 +326,14 @@ def test_a_page_says_what_was_refused() -> None:
     assert "your role in this project is reader" in said[0].object
 
 
-def test_who_makes_a_project_owns_it(team: Team, tmp_path: Path) -> None:
+def test_who_makes_a_project_owns_it(team: Team) -> None:
     from plumbline_app.views import workspace_view
 
     making = team.workspace.store.people.access_by_name("maker")
     assert making is not None
-    file = tmp_path / "own.csv"
-    file.write_text("key,text\na,one short text here\nb,another short text\n")
     view = workspace_view(team.workspace, making)
+    _, file = view.new_upload("own.csv")
+    file.write_text("key,text\na,one short text here\nb,another short text\n")
     job = view.start_import(file, "own", view.inspect(file).columns)
     team.workspace.jobs.wait(job.id)
     assert team.client("maker").get("/p/own/people").status_code in (200, 404)

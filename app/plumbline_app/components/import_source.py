@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from panel.viewable import Viewable, Viewer
 
@@ -21,23 +22,20 @@ class ImportSource(Viewer):
         on_upload: Callable[[str, str], None],
         on_path: Callable[[str], None],
         on_demo: Callable[[str], None],
+        folders: Sequence[Path] | None = None,
     ) -> None:
+        """folders: where the server's own files may be named; None: anywhere."""
         super().__init__()
         self._demos = demos
         self._upload = Upload(on_upload, accept=",".join(suffixes))
         self._on_path = on_path
         self._on_demo = on_demo
+        self._folders = folders
         self._path = text_field("Path of a file or a folder of images", placeholder="/data/items.parquet")
         self._path.sizing_mode = "stretch_width"
         self._path.param.watch(lambda _: self._look(), "enter_pressed")
 
     def __panel__(self) -> Viewable:
-        on_server = card(
-            "From the server",
-            "A file, or a folder of images with a folder per class, that the server can read.",
-            self._path,
-            line(button("Look at it", self._look)),
-        )
         demos = card(
             "A demo",
             "Built from data that comes with scikit-learn; nothing is downloaded.",
@@ -48,7 +46,13 @@ class ImportSource(Viewer):
             "The file is copied to the workspace; nothing is imported before you say so.",
             self._upload,
         )
-        return side_by_side(here, stack(on_server, demos))
+        return side_by_side(here, demos if self._folders == () else stack(self._on_server(), demos))
+
+    def _on_server(self) -> Viewable:
+        below = "A file, or a folder of images with a folder per class, that the server can read."
+        if self._folders is not None:
+            below += f" It must lie in {' or '.join(map(str, self._folders))}."
+        return card("From the server", below, self._path, line(button("Look at it", self._look)))
 
     def _demo(self, demo: tuple[str, str]) -> Viewable:
         name, title = demo

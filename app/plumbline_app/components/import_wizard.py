@@ -17,6 +17,7 @@ from plumbline_app.components.import_source import ImportSource
 from plumbline_app.components.job_row import JobRow
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.words import notice, sentence
+from plumbline_app.views import folders_offered
 from plumbline_backend.domain.errors import ImportRefusedError, NotFoundError, PlumblineError
 from plumbline_backend.domain.types import Job
 from plumbline_backend.importers import supported_suffixes
@@ -70,7 +71,11 @@ class ImportWizard(Viewer):
         self.param.update(upload="", path="", job=0)
         self._job_row.follow(None)
         demos = [(name, demo_named(name).title) for name in demo_names()]
-        fill(self._body, ImportSource(demos, supported_suffixes(), self._uploaded, self._named, self._demo))
+        folders = folders_offered(self._workspace)
+        source = ImportSource(
+            demos, supported_suffixes(), self._uploaded, self._named, self._demo, folders=folders
+        )
+        fill(self._body, source)
 
     def _start_over(self) -> None:
         fill(self._said)
