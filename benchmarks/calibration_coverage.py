@@ -1,38 +1,63 @@
 """How often the 95 % intervals of the Calibration page hold the truth, over resamplings of a real network's answers.
 
     python benchmarks/calibration_coverage.py [--data ../shared/data/network_probs] [--resamples 500] [--n 500]
+        [--seconds 200]
 
 The 10,000 test answers of a WideResNet on CIFAR-10 are the population, as given and after temperature scaling; samples
-of n are drawn with replacement. Baseline in the same run: the percentile bootstrap of ECE with 200 resamples.
+of n are drawn with replacement, each from a seed of its own. Baseline in the same run: the percentile bootstrap of ECE
+with 200 resamples. A run stops after --seconds and the next one goes on where the result file stands, so that a long
+measurement can be made in pieces; --again starts over.
+
+Of a diagram or a curve every point counts as an interval of its own; their coverage is the mean over points. A bin's
+truth is the population's accuracy between the bin's ends, a class's the population's error in the sample's bins, a
+risk's the population's error rate from its confidence on, a set's what the population shows at the threshold that a
+sample of n set.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from common import environment, write
+from common import RESULTS, environment, write
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain import calibration_errors as errors
-from plumbline_backend.domain.calibration_cells import cells_of
-from plumbline_backend.domain.calibration_intervals import (
-    bootstrap_figures,
-    error_figure,
-    skewed_mean,
-    worlds,
-)
-from plumbline_backend.domain.calibration_summary import _ERRORS, _OTHERS
-from plumbline_backend.domain.intervals import wilson
+from plumbline_backend.domain.calibration_cells import N_BINS, cells_of, mass_starts
+from plumbline_backend.domain.calibration_sets import evaluate_sets
+from plumbline_backend.domain.calibration_summary import _ERRORS, _OTHERS, summarise
+from plumbline_backend.domain.reliability import Reliability
 
 NETWORK = "wideresnet-16-4-cifar-10"
+BASELINE = "baseline: percentile bootstrap of ece"
 BASELINE_RESAMPLES = 200
+RISK_POINTS = 10
+
+
+class Population(NamedTuple):
+    """What samples are drawn from. proba (n, K); the rest (n,); truth: every figure of the whole."""
+
+    proba: NDArray[np.float64]
+    targets: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    truth: dict[str, float]
+
+
+class Shown(NamedTuple):
+    """One interval and what it should hold."""
+
+    name: str
+    truth: float
+    low: float
+    high: float
 
 
 def main() -> None:
@@ -41,87 +66,132 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/network_probs"))
     parser.add_argument("--resamples", type=int, default=500)
     parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
     file = np.load(options.data / f"{NETWORK}.npz")
     given, targets = file["predictions"].astype(np.float64), file["ground_truth"]
     logits = np.log(np.maximum(given, np.finfo(np.float64).tiny))
     scaled = softmax(logits / Temperature().fit(logits, targets).temperature_, axis=1)
-    head = environment(["numpy", "scipy"])
-    found: dict[str, Any] = {}
+    until = time.perf_counter() + options.seconds
+    counts = {} if options.again else _so_far(options.n)
     for name, proba in (("as given", softmax(logits, axis=1)), ("temperature", scaled)):
-        found[name] = coverage(proba, targets, options.n, options.resamples)
-        write(
-            "calibration_coverage",
-            {
-                "benchmark": "calibration_coverage",
-                **head,
-                "network": NETWORK,
-                "n": options.n,
-                "resamples": options.resamples,
-                "coverage": found,
-            },
+        counts[name] = coverage(
+            population(proba, targets), options.n, options.resamples, until, counts.get(name, {})
         )
+    write(
+        "calibration_coverage",
+        {
+            "benchmark": "calibration_coverage",
+            **environment(["numpy", "scipy"]),
+            "network": NETWORK,
+            "n": options.n,
+            "coverage": counts,
+        },
+    )
 
 
-def coverage(
-    proba: NDArray[np.float64], targets: NDArray[np.int64], n: int, resamples: int
-) -> dict[str, Any]:
-    """Share of intervals that hold the population's value, below it, above it, and their mean width."""
+def _so_far(n: int) -> dict[str, Any]:
+    path = RESULTS / "calibration_coverage.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    return dict(kept["coverage"]) if kept.get("n") == n else {}
+
+
+def population(proba: NDArray[np.float64], targets: NDArray[np.int64]) -> Population:
+    """The whole network's answers with every figure's true value."""
     confidence, correct = np.minimum(proba.max(axis=1), 1.0), proba.argmax(axis=1) == targets
     own = proba[np.arange(len(targets)), targets]
-    losses = {"nll": -np.log(own), "brier": (proba**2).sum(axis=1) - 2 * own + 1}
-    population = cells_of(confidence, correct)
-    truth = {name: (true or exact or measure)(population) for name, (measure, true, exact) in _ERRORS.items()}
-    truth |= {name: measure(population) for name, measure in _OTHERS.items()}
-    truth |= {name: float(values.mean()) for name, values in losses.items()}
-    truth |= {"accuracy": float(correct.mean()), "baseline: percentile bootstrap of ece": truth["ece"]}
-    counts = {name: np.zeros(3) for name in truth}
-    width = dict.fromkeys(truth, 0.0)
-    rng, start = np.random.default_rng(0), time.perf_counter()
-    for _ in range(resamples):
-        rows = rng.integers(len(targets), size=n)
-        ends = _ends(confidence[rows], correct[rows], {k: v[rows] for k, v in losses.items()}, rng)
-        for name, (low, high) in ends.items():
-            slack = 1e-9
-            place = 0 if truth[name] < low - slack else 2 if truth[name] > high + slack else 1
-            counts[name][place] += 1
-            width[name] += (high - low) / resamples
-    rows_of = {
-        name: {
-            "truth": truth[name],
-            "coverage": counts[name][1] / resamples,
-            "truth_below": counts[name][0] / resamples,
-            "truth_above": counts[name][2] / resamples,
-            "mean_width": width[name],
-        }
-        for name in truth
-    }
-    return {**rows_of, "seconds_per_sample": (time.perf_counter() - start) / resamples}
-
-
-def _ends(
-    confidence: NDArray[np.float64],
-    correct: NDArray[np.bool_],
-    losses: Mapping[str, NDArray[np.float64]],
-    rng: np.random.Generator,
-) -> dict[str, tuple[float, float]]:
     cells = cells_of(confidence, correct)
-    drawn = worlds(cells, rng)
-    found = {
-        name: error_figure(measure, cells, drawn, true, exact)[1:3]
-        for name, (measure, true, exact) in _ERRORS.items()
+    truth = {name: (true or exact or measure)(cells) for name, (measure, true, exact) in _ERRORS.items()}
+    truth |= {name: measure(cells) for name, (measure, _) in _OTHERS.items()}
+    truth["nll"] = float(-np.log(own).mean())
+    truth["brier"] = float(((proba**2).sum(axis=1) - 2 * own + 1).mean())
+    truth["accuracy"] = float(correct.mean())
+    return Population(proba, targets, confidence, correct, truth)
+
+
+def coverage(of: Population, n: int, resamples: int, until: float, before: dict[str, Any]) -> dict[str, Any]:
+    """For each figure the share of intervals that hold the truth, lie above it, lie below it, and their mean width.
+
+    before: what an earlier piece returned; its samples are not drawn again.
+    """
+    done = int(before.get("resamples", 0))
+    sums = {
+        name: np.array([row[k] for k in ("intervals", "held", "too_high", "too_low", "width")], dtype=float)
+        for name, row in before.get("sums", {}).items()
     }
-    others = bootstrap_figures(list(_OTHERS.values()), cells, rng, drawn, 100)
-    found |= {name: figure[1:3] for name, figure in zip(_OTHERS, others, strict=True)}
-    found |= {name: skewed_mean(values, low=0.0)[1:3] for name, values in losses.items()}
-    found["accuracy"] = wilson(int(correct.sum()), len(correct))[1:3]
-    resampled = []
-    for _ in range(BASELINE_RESAMPLES):
-        rows = rng.integers(len(correct), size=len(correct))
-        resampled.append(errors.ece(cells_of(confidence[rows], correct[rows])))
+    while done < resamples and time.perf_counter() < until:
+        for name, truth, low, high in sample(of, n, np.random.default_rng([7, done])):
+            slack = 1e-9
+            above, below = truth < low - slack, truth > high + slack
+            sums.setdefault(name, np.zeros(5))
+            sums[name] += [1, not (above or below), above, below, high - low]
+        done += 1
+    return {
+        "resamples": done,
+        "share_held": {name: round(float(row[1] / row[0]), 4) for name, row in sums.items()},
+        "sums": {
+            name: dict(zip(("intervals", "held", "too_high", "too_low", "width"), row.tolist(), strict=True))
+            for name, row in sums.items()
+        },
+    }
+
+
+def sample(of: Population, n: int, rng: np.random.Generator) -> Iterator[Shown]:
+    """Every interval that the page shows of one sample of n."""
+    rows, fit = rng.integers(len(of.targets), size=(2, n))
+    proba, targets = of.proba[rows], of.targets[rows]
+    found = summarise(proba, targets, rng)
+    for name in of.truth:
+        figure = found.figures[name]
+        yield Shown(name, of.truth[name], figure.low, figure.high)
+    truth = _class_truth(of, proba, targets)
+    classwise = found.figures["classwise_ece"]
+    yield Shown("classwise_ece", float(truth.mean()), classwise.low, classwise.high)
+    for true, figure in zip(truth, found.per_class, strict=True):
+        yield Shown("ece of one class", float(true), figure.low, figure.high)
+    yield from _bins(of, found.reliability)
+    for threshold, _, risk in found.risk_coverage[:: max(1, len(found.risk_coverage) // RISK_POINTS)]:
+        accepted = of.confidence >= threshold
+        yield Shown("risk among accepted", float(1 - of.correct[accepted].mean()), risk.low, risk.high)
+    yield from _sets(of, fit, rows)
+    resampled = [
+        errors.ece(cells_of(of.confidence[again], of.correct[again]))
+        for again in rows[rng.integers(n, size=(BASELINE_RESAMPLES, n))]
+    ]
     low, high = np.quantile(resampled, [0.025, 0.975])
-    found["baseline: percentile bootstrap of ece"] = (float(low), float(high))
-    return found
+    yield Shown(BASELINE, of.truth["ece"], float(low), float(high))
+
+
+def _class_truth(
+    of: Population, proba: NDArray[np.float64], targets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(K,) the population's error of every class in the bins that the sample made."""
+    errors_of = np.empty(proba.shape[1])
+    for k in range(proba.shape[1]):
+        cells = cells_of(proba[:, k], targets == k)
+        edges = cells.confidence[mass_starts(cells.count, N_BINS)[1:]]
+        inside = np.searchsorted(edges, of.proba[:, k], side="right")
+        gaps = np.bincount(inside, (of.targets == k) - of.proba[:, k])
+        errors_of[k] = np.abs(gaps).sum() / len(of.targets)
+    return errors_of
+
+
+def _bins(of: Population, bins: Reliability) -> Iterator[Shown]:
+    """The points of the reliability diagram."""
+    for k in range(len(bins.count)):
+        inside = (of.confidence >= bins.edge_low[k]) & (of.confidence <= bins.edge_high[k])
+        yield Shown("accuracy of a bin", float(of.correct[inside].mean()), bins.low[k], bins.high[k])
+
+
+def _sets(of: Population, fit: NDArray[np.int64], rows: NDArray[np.int64]) -> Iterator[Shown]:
+    """Coverage and size of LAC sets whose threshold comes from another sample."""
+    calibration = (of.proba[fit], of.targets[fit])
+    shown = evaluate_sets(calibration, (of.proba[rows], of.targets[rows]), "lac")
+    whole = evaluate_sets(calibration, (of.proba, of.targets), "lac")
+    for name in ("coverage", "size", "empty"):
+        part = getattr(shown, name)
+        yield Shown(f"sets: {name}", getattr(whole, name).value, part.low, part.high)
 
 
 if __name__ == "__main__":

