@@ -55,16 +55,18 @@ def ece_sweep(cells: Cells) -> float:
     if not n:
         return float("nan")
     ends = np.cumsum(cells.count)
+    before = np.append(0.0, ends)
     right, gap = np.append(0.0, np.cumsum(cells.right)), np.append(0.0, np.cumsum(cells.gap))
     found, n_bins = abs(gap[-1]) / n, 2
     while n_bins <= n:
-        edges = np.append(
-            0, np.unique(np.searchsorted(ends, n * np.arange(1, n_bins + 1) / n_bins - 1e-9)) + 1
-        )
-        accuracy = np.diff(right[edges]) / np.diff(np.append(0.0, ends)[edges])
-        if (np.diff(accuracy) < 0).any() or len(edges) - 1 == len(ends):
+        edges = np.zeros(n_bins + 1, dtype=np.int64)
+        edges[1:] = np.searchsorted(ends, n * np.arange(1, n_bins + 1) / n_bins - 1e-9) + 1
+        edges = edges[np.append(True, edges[1:] > edges[:-1])]
+        size = before[edges[1:]] - before[edges[:-1]]
+        accuracy = (right[edges[1:]] - right[edges[:-1]]) / size
+        if (accuracy[1:] < accuracy[:-1]).any() or len(edges) - 1 == len(ends):
             break
-        found = np.abs(np.diff(gap[edges])).sum() / n
+        found = np.abs(gap[edges[1:]] - gap[edges[:-1]]).sum() / n
         n_bins += 1
     return float(found)
 
