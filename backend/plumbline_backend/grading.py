@@ -345,9 +345,11 @@ class GradingProject:
         """Try a judge on changed outputs whose right answer is known; the job's result holds what it did."""
         return start_stress(self, judge_id, n_outputs)
 
-    def import_scores(self, path: str | Path, on_problem: OnProblem = "refuse") -> Joined:
-        """Join score rows of LangSmith, Phoenix or Langfuse to the outputs by their ids."""
-        return import_scores(self, self._store, Path(path), on_problem)
+    def import_scores(
+        self, path: str | Path, on_problem: OnProblem = "refuse", criterion: int | None = None
+    ) -> Joined:
+        """Join score rows of LangSmith, Phoenix or Langfuse to the outputs by their ids, as said of one criterion."""
+        return import_scores(self, self._store, Path(path), on_problem, criterion)
 
     def _reference(self, criterion: Criterion) -> NDArray[np.int8]:
         return reference_grades(self, criterion)[0]

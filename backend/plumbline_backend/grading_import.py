@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plumbline_backend.criteria.book import OVERALL_TEXT, classes_of
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
-from plumbline_backend.domain.grades import FAIL, PASS, Verdict
+from plumbline_backend.domain.grades import FAIL, PASS, Criterion, Verdict
 from plumbline_backend.domain.types import Job, NewJudgement
 from plumbline_backend.importers.outputs import FoundOutput, accepted, n_alike, write_outputs
 from plumbline_backend.importers.outputs_formats import read_outputs
@@ -140,19 +140,32 @@ def create(
     )
     store.projects.update_settings(row.id, {**settings, "overall": question.id})
     project = workspace.grading(row.slug)
-    _record_grades(project, workspace, came_along["grades"])
-    _record_verdicts(project, came_along["verdicts"])
+    criteria = _criteria(
+        project, [row[3] for row in came_along["grades"]], [row[5] for row in came_along["verdicts"]]
+    )
+    _record_grades(project, workspace, came_along["grades"], criteria)
+    _record_verdicts(project, came_along["verdicts"], criteria)
     file.unlink()
 
 
-def _record_grades(project: GradingProject, workspace: Workspace, grades: list[list[Any]]) -> None:
-    criteria = {None: project.overall()}
+def _criteria(project: GradingProject, *named: list[str | None]) -> dict[str | None, Criterion]:
+    """The criteria that the file names, made; None is the overall question."""
+    found: dict[str | None, Criterion] = {None: project.overall()}
+    for name in dict.fromkeys(name for names in named for name in names):
+        if name is not None:
+            text = f"Is the output good in respect of {name!r}?"
+            found[name] = project.add_criterion(name, text, by="import", source="import")
+    return found
+
+
+def _record_grades(
+    project: GradingProject,
+    workspace: Workspace,
+    grades: list[list[Any]],
+    criteria: Mapping[str | None, Criterion],
+) -> None:
     rows = []
     for number, (output, grader, passed, criterion, note) in enumerate(grades):
-        if criterion not in criteria:
-            criteria[criterion] = project.add_criterion(
-                criterion, f"Is the output good in respect of {criterion!r}?", by="import", source="import"
-            )
         asked = criteria[criterion]
         rows.append(
             NewJudgement(
@@ -170,13 +183,15 @@ def _record_grades(project: GradingProject, workspace: Workspace, grades: list[l
         workspace.store.ledger.record_many(rows, batch="import grades")
 
 
-def _record_verdicts(project: GradingProject, verdicts: list[list[Any]]) -> None:
-    by_judge: dict[str, list[Verdict]] = {}
-    for output, judge, state, score, explanation in verdicts:
+def _record_verdicts(
+    project: GradingProject, verdicts: list[list[Any]], criteria: Mapping[str | None, Criterion]
+) -> None:
+    by_judge: dict[tuple[str, str | None], list[Verdict]] = {}
+    for output, judge, state, score, explanation, criterion in verdicts:
         note = explanation if score is None else f"score {score:g}{': ' if explanation else ''}{explanation}"
-        by_judge.setdefault(judge, []).append(Verdict(output, state, note=note))
-    for name, found in by_judge.items():
-        judge = project.add_judge(None, "imported", name, {"from": "the file"})
+        by_judge.setdefault((judge, criterion), []).append(Verdict(output, state, note=note))
+    for (name, criterion), found in by_judge.items():
+        judge = project.add_judge(criteria[criterion].id, "imported", name, {"from": "the file"})
         project.bench.save(judge, found, batch=f"import:{judge.id}")
 
 
@@ -185,4 +200,4 @@ def _grades(position: int, output: FoundOutput) -> list[list[Any]]:
 
 
 def _verdicts(position: int, output: FoundOutput) -> list[list[Any]]:
-    return [[position, v.judge, v.state, v.score, v.explanation] for v in output.verdicts]
+    return [[position, v.judge, v.state, v.score, v.explanation, v.criterion] for v in output.verdicts]

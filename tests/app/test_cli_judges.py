@@ -92,6 +92,14 @@ def test_from_a_file_to_exported_tests(call, tmp_path):
             "not run": 0,
         }
     ]
+    rows = [{"traceId": each, "name": "tone", "value": 0.9, "source": "EVAL"} for each in ("a", "z")]
+    (tmp_path / "scores.json").write_text(json.dumps(rows))
+    scores = ("scores", "mine", tmp_path / "scores.json", "--criterion", "At most 3 words")
+    status, _, errors = call(*scores, *home)
+    assert status == 2
+    assert "found 'z'; expected the id of an output" in " ".join(errors.split())
+    status, printed, _ = call(*scores, "--skip-bad-rows", "--json", *home)
+    assert (status, json.loads(printed)["n_verdicts"]) == (0, 1)
     status, printed, errors = call("export", "mine", "pytest", tmp_path / "checks", *home)
     assert status == 0, errors
     assert (tmp_path / "checks" / "test_outputs.py").is_file()

@@ -86,6 +86,38 @@ def import_(
 
 
 @judges_app.command()
+def scores(
+    project: ProjectArgument,
+    file: Annotated[
+        Path, typer.Argument(help="Score rows of LangSmith, Phoenix or Langfuse: JSON, JSON Lines or CSV")
+    ],
+    criterion: Annotated[
+        str | None, typer.Option(help="What they judge; default: the outputs as a whole")
+    ] = None,
+    skip_bad_rows: Annotated[bool, typer.Option(help="Take the rest and list what was left out")] = False,
+    workspace: WorkspaceOption = Path("workspace"),
+    database: DatabaseOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Join verdicts and grades of another tool to the outputs of a project, by their ids."""
+    with _opened(workspace, database) as opened:
+        found = opened.grading(project)
+        chosen = None if criterion is None else found.book.named(criterion).id
+        joined = found.import_scores(file, "skip" if skip_bad_rows else "refuse", chosen)
+    if as_json:
+        problems = [str(problem) for problem in joined.problems]
+        print(
+            json.dumps({"n_grades": joined.n_grades, "n_verdicts": joined.n_verdicts, "problems": problems})
+        )
+        return
+    print(
+        f"{joined.n_verdicts:,} verdicts and {joined.n_grades:,} grades; {len(joined.problems):,} left out."
+    )
+    for problem in joined.problems[:20]:
+        print(problem)
+
+
+@judges_app.command()
 def run(
     project: ProjectArgument,
     judge: Annotated[list[str] | None, typer.Option(help="Only this judge (may be given again)")] = None,

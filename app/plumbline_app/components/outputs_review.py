@@ -10,16 +10,16 @@ from typing import Any
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, checkbox, choice, several, text_field
+from plumbline_app.components.controls import button, checkbox, choice, several, text_field, typed
 from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.import_review import problems_grid
-from plumbline_app.components.layout import card, line, side_by_side, stack
-from plumbline_app.components.words import sentence
-from plumbline_backend.domain.errors import shorten
+from plumbline_app.components.judged_columns import NONE, JudgedColumns
+from plumbline_app.components.layout import card, fill, line, place, side_by_side, stack
+from plumbline_app.components.words import notice, sentence
+from plumbline_backend.domain.errors import InputError, PlumblineError, shorten
 from plumbline_backend.importers.outputs_formats import OutputsPreview
-from plumbline_backend.importers.outputs_table import GradeColumn, OutputMapping, VerdictColumn
+from plumbline_backend.importers.outputs_mapping import OutputMapping
 
-NONE = "(none)"
 CELL_LENGTH = 160
 FORMATS = {"table": "a table", "promptfoo": "promptfoo's results", "inspect": "an Inspect log"}
 PARTS = (
@@ -60,13 +60,11 @@ class OutputsReview(Viewer):
             for part, label, _ in PARTS
         }
         self._variables = several("Variables of the prompt", preview.columns, proposed.variables)
-        grade = proposed.grades[0].column if proposed.grades else NONE
-        self._grade = choice("Grades: good or bad", columns, grade, sizing_mode="stretch_width")
-        self._grader = text_field("Who gave these grades", "the file", sizing_mode="stretch_width")
-        self._verdicts = several("Verdicts of judges: pass or fail, one column each", preview.columns, [])
+        self._judged = JudgedColumns(preview.columns, proposed.grades, proposed.verdicts)
         self._skip = checkbox(
             "Leave out rows that cannot be read, and import the rest", bool(preview.problems)
         )
+        self._wrong = place()
         self._name = text_field("Project name", Path(file_name).stem, sizing_mode="stretch_width")
 
     def __panel__(self) -> Viewable:
@@ -75,50 +73,51 @@ class OutputsReview(Viewer):
         found = f"{self._file_name} is {FORMATS[self._preview.format]} with {self._preview.n_rows:,} outputs."
         parts: list[Any] = [card("What was found", "", sentence(found))]
         if self._preview.format == "table":
-            parts.append(self._columns_card())
+            parts += [self._columns_card(), self._judged_card()]
         parts.append(card("The first outputs", "As they will be read.", rows))
         if self._preview.problems:
             n = f"{len(self._preview.problems):,} rows cannot be read."
             parts.append(card("Problems", n, problems_grid(self._preview.problems)))
         start = button("Import", self._import, strong=True)
         back = button("Choose another file", self._on_back)
-        parts.append(card("The project", "", self._name, self._skip, line(start, back)))
+        parts.append(card("The project", "", self._name, self._skip, self._wrong, line(start, back)))
         return stack(*parts)
 
     def _columns_card(self) -> Viewable:
         below = "What each column is, as its name suggests. The others are kept with the output."
         named = [stack(self._parts[part], sentence(hint), gap=4) for part, _, hint in PARTS]
-        judged = [stack(self._grade, self._grader, gap=8), stack(self._verdicts, gap=4)]
-        return card(
-            "Columns",
-            below,
-            side_by_side(*named, narrow_px=240),
-            self._variables,
-            side_by_side(*judged, narrow_px=320),
-        )
+        return card("Columns", below, side_by_side(*named, narrow_px=240), self._variables)
+
+    def _judged_card(self) -> Viewable:
+        below = "What people and judges said of these outputs already, if anything."
+        return card("Grades and verdicts", below, self._judged)
 
     def _import(self) -> None:
-        self._on_import(
-            OutputsChoice(self._name.value_input or self._name.value, self._mapping(), self._skip.value)
-        )
+        """Import what was chosen, or say what is wrong with it and keep the choices."""
+        fill(self._wrong)
+        try:
+            self._on_import(OutputsChoice(typed(self._name), self._mapping(), self._skip.value))
+        except PlumblineError as error:
+            fill(self._wrong, notice("Not imported", str(error), tone="bad"))
 
     def _mapping(self) -> OutputMapping | None:
-        """The choices as a mapping. Without a response column it names none, which the import refuses in words."""
+        """The choices as a mapping. Raises InputError for one without a response, or that says something twice."""
         if self._preview.format != "table":
             return None
         chosen = {part: None if field.value == NONE else field.value for part, field in self._parts.items()}
-        graded = [] if self._grade.value == NONE else [self._grade.value]
-        grader = (self._grader.value_input or self._grader.value).strip() or "the file"
-        return OutputMapping(
-            response=chosen["response"] or "",
+        if chosen["response"] is None:
+            raise InputError("Output: no column is chosen; expected the one with what the model answered")
+        found = OutputMapping(
+            response=chosen["response"],
             id=chosen["id"],
             prompt=chosen["prompt"],
             system=chosen["system"],
             reference=chosen["reference"],
             variables=tuple(self._variables.value),
-            grades=tuple(GradeColumn(column, grader) for column in graded),
-            verdicts=tuple(VerdictColumn(column, column) for column in self._verdicts.value),
+            grades=self._judged.grades(),
+            verdicts=self._judged.verdicts(),
         )
+        return OutputMapping.from_dict(found.to_dict())
 
 
 def _table(preview: OutputsPreview) -> tuple[list[Any], list[list[str]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +39,7 @@ class OutputsWizard(Viewer):
         self._said = place()
         self._body = place()
         self._job_row = JobRow(workspace.jobs, self._ended)
+        self._review: OutputsReview | None = None
 
     def __panel__(self) -> Viewable:
         keep_in_address(self, ["upload", "path", "job"])
@@ -96,14 +96,12 @@ class OutputsWizard(Viewer):
     def _inspect(self) -> None:
         file = self._file()
         preview = self._workspace.inspect_outputs(file)
+        self._review = OutputsReview(file.name, preview, self._begin, self._start_over)
         fill(self._said)
-        fill(self._body, OutputsReview(file.name, preview, self._import, self._start_over))
+        fill(self._body, self._review)
 
     def _file(self) -> Path:
         return self._workspace.upload_path(self.upload) if self.upload else Path(self.path)
-
-    def _import(self, choice: OutputsChoice) -> None:
-        self._refusing(partial(self._begin, choice))
 
     def _begin(self, choice: OutputsChoice) -> None:
         mapping = None if choice.mapping is None else choice.mapping.to_dict()
@@ -142,8 +140,13 @@ class OutputsWizard(Viewer):
         fill(self._body, *listed, line(button("Look at the file again", self._review_again)), again)
 
     def _review_again(self) -> None:
+        """The choices as they were, where this page has them still."""
         self.job = 0
-        self._refusing(self._inspect)
+        if self._review is None:
+            self._refusing(self._inspect)
+            return
+        fill(self._said)
+        fill(self._body, self._review)
 
     def _start_over(self) -> None:
         fill(self._said)

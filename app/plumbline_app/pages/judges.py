@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import panel as pn
@@ -18,6 +19,7 @@ from plumbline_app.components.judge_editor import KIND_WORDS, JudgeEditor
 from plumbline_app.components.judge_run import model_in_words, run_in_words
 from plumbline_app.components.layout import card, fill, line, page_column, place, stack
 from plumbline_app.components.model_line import ModelLine
+from plumbline_app.components.scores_import import ScoresImport, scores_in_words
 from plumbline_app.components.words import heading, notice
 from plumbline_app.pages.grading_page import GradingPage
 from plumbline_backend.domain.errors import NotFoundError, PlumblineError
@@ -127,7 +129,10 @@ class JudgesPage(GradingPage):
                 "Judges",
                 "Add as many as you like; the best by alignment stands for the criterion.",
                 grid,
-                line(*[self._adding(kind) for kind in ("assertion", "llm", "head")]),
+                line(
+                    *[self._adding(kind) for kind in ("assertion", "llm", "head")],
+                    button("Bring verdicts of another tool", lambda: self._bring(criterion)),
+                ),
             ),
         )
 
@@ -176,6 +181,14 @@ class JudgesPage(GradingPage):
         self.judge = 0
         self._edit_judge(shown, None, kind)
 
+    def _bring(self, criterion: Criterion) -> None:
+        fill(self._said)
+        self.judge, self._judge_editor = 0, None
+        fill(self._judge, ScoresImport(self.grading, criterion, self._uploaded, self._start))
+
+    def _uploaded(self, upload_id: str) -> Path:
+        return self.session.workspace.upload_path(upload_id)
+
     def _edit_judge(self, criterion: Criterion, judge: GradingJudge | None, kind: str) -> None:
         editor = JudgeEditor(
             self.grading,
@@ -216,6 +229,9 @@ class JudgesPage(GradingPage):
         self._jobs.follow(job, _job_heading(job))
 
     def _job_ended(self, job: Job) -> None:
+        if job.kind == "import_scores":
+            self._brought(job)
+            return
         if job.state == "done":
             self._jobs.follow(None)
         if job.state == "failed":
@@ -237,11 +253,18 @@ class JudgesPage(GradingPage):
                 notice("Judged" if job.state == "done" else job.state.capitalize(), told, tone="good"),
             )
 
+    def _brought(self, job: Job) -> None:
+        self._jobs.follow(None)
+        if job.state == "done":
+            self._draw()
+        fill(self._said, *scores_in_words(job))
+
 
 def _job_heading(job: Job) -> str:
     words = {
         "judge": f"Judging: {job.spec.get('name', '')}",
         "stress": "Trying the judge on changed outputs",
+        "import_scores": f"Joining {job.spec.get('file', 'scores')} to the outputs",
         "propose_criteria": "Asking the model for criteria",
         "draft_assertion": "Asking the model for code",
     }

@@ -42,12 +42,16 @@ class FoundGrade:
 
 @dataclass(frozen=True)
 class FoundVerdict:
-    """An outside judge's verdict that came with the file. `score` and `explanation` are kept as they were."""
+    """An outside judge's verdict that came with the file. `score` and `explanation` are kept as they were.
+
+    criterion None: of the overall question.
+    """
 
     judge: str
     state: VerdictState
     score: float | None = None
     explanation: str = ""
+    criterion: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from plumbline_backend.domain.errors import InputError, Problem, did_you_mean
 from plumbline_backend.importers import outputs_inspect, outputs_promptfoo, outputs_table
 from plumbline_backend.importers.outputs import OutputsFile
 from plumbline_backend.importers.outputs_json import load_json
-from plumbline_backend.importers.outputs_table import OutputMapping
+from plumbline_backend.importers.outputs_mapping import OutputMapping
 from plumbline_backend.importers.source import PREVIEW_ROWS
 
 READERS = {

@@ -43,11 +43,16 @@ def texts_of(values: Any) -> dict[str, str]:
     return {str(name): text_of(value) for name, value in values.items()}
 
 
-def passed_of(value: Any) -> bool | None:
-    """Whether a value means a pass: a boolean, a word, or a score from 0 to 1; None when it says neither."""
+def passed_of(value: Any, pass_from: float | None = None) -> bool | None:
+    """Whether a value means a pass: a boolean, a word, or a score from 0 to 1; None when it says neither.
+
+    pass_from: where values are numbers on another scale: a pass from this number on, and nothing else is read.
+    """
     if isinstance(value, bool):
-        return value
+        return value if pass_from is None else None
     score = score_of(value)
+    if pass_from is not None:
+        return None if score is None else score >= pass_from
     if score is not None and 0 <= score <= 1:
         return score >= PASS_FROM
     word = str(value).strip().casefold() if value is not None else ""
@@ -56,11 +61,11 @@ def passed_of(value: Any) -> bool | None:
     return False if word in FAIL_WORDS else None
 
 
-def state_of(value: Any) -> VerdictState:
-    """A verdict's state: nothing is an abstention, what cannot be read an error."""
+def state_of(value: Any, pass_from: float | None = None) -> VerdictState:
+    """A verdict's state: nothing is an abstention, what cannot be read an error. pass_from: as for `passed_of`."""
     if value is None or value == "":
         return "abstain"
-    passed = passed_of(value)
+    passed = passed_of(value, pass_from)
     if passed is None:
         return "error"
     return "pass" if passed else "fail"

@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,76 +15,7 @@ from plumbline_backend.domain.errors import InputError, Problem, did_you_mean
 from plumbline_backend.importers.encoding import detect_encoding
 from plumbline_backend.importers.outputs import FoundGrade, FoundOutput, FoundVerdict, OutputsFile
 from plumbline_backend.importers.outputs_json import passed_of, score_of, state_of, text_of, texts_of
-
-NAMES = {
-    "response": ("response", "output", "completion", "answer", "generation", "text", "summary", "prediction"),
-    "id": ("id", "key", "output_id", "run_id", "example_id", "uuid"),
-    "prompt": ("prompt", "rendered_prompt", "question", "instruction"),
-    "system": ("system", "model", "model_name", "provider", "variant"),
-    "reference": ("reference", "expected", "target", "ideal", "gold"),
-}
-"""Column names that are taken for each part when no mapping is given, in order of preference."""
-GRADE_NAMES = ("grade", "label", "human", "human_grade", "rating", "overall")
-
-
-@dataclass(frozen=True)
-class GradeColumn:
-    """A column of a person's grades; criterion None: the overall question. `note`: the column of remarks."""
-
-    column: str
-    grader: str
-    criterion: str | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True)
-class VerdictColumn:
-    """A column of a judge's verdicts, with its columns of scores and explanations."""
-
-    column: str
-    judge: str
-    score: str | None = None
-    explanation: str | None = None
-
-
-@dataclass(frozen=True)
-class OutputMapping:
-    """What each column is. `variables`: columns, or one column that holds an object of them. The rest is metadata."""
-
-    response: str
-    id: str | None = None
-    prompt: str | None = None
-    system: str | None = None
-    reference: str | None = None
-    variables: tuple[str, ...] = ()
-    grades: tuple[GradeColumn, ...] = ()
-    verdicts: tuple[VerdictColumn, ...] = ()
-    template: str = ""
-
-    @property
-    def columns(self) -> set[str]:
-        """Every column that the mapping names."""
-        named = [self.response, self.id, self.prompt, self.system, self.reference, *self.variables]
-        named += [part for g in self.grades for part in (g.column, g.note)]
-        named += [part for v in self.verdicts for part in (v.column, v.score, v.explanation)]
-        return {name for name in named if name is not None}
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-like values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> OutputMapping:
-        """From what `to_dict` gave. Raises InputError naming unknown members."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown or not values.get("response"):
-            wrong = f"unknown members {', '.join(unknown)}" if unknown else "no response column"
-            raise InputError(f"mapping: found {wrong}; expected {', '.join(cls.__dataclass_fields__)}")
-        given = dict(values)
-        given["variables"] = tuple(given.get("variables", ()))
-        given["grades"] = tuple(_made(GradeColumn, g) for g in given.get("grades", ()))
-        given["verdicts"] = tuple(_made(VerdictColumn, v) for v in given.get("verdicts", ()))
-        return cls(**given)
+from plumbline_backend.importers.outputs_mapping import OutputMapping, VerdictColumn, propose
 
 
 @dataclass(frozen=True)
@@ -132,36 +63,6 @@ def read(path: Path, mapping: Mapping[str, Any] | None) -> OutputsFile:
     return OutputsFile("table", tuple(outputs), tuple(problems), template=chosen.template)
 
 
-def propose(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> OutputMapping | None:
-    """The mapping that column names suggest; None without a response column."""
-    by_name = {_plain(column): column for column in reversed(columns)}
-    picked = {part: next((by_name[n] for n in names if n in by_name), None) for part, names in NAMES.items()}
-    response = picked.pop("response")
-    if response is None:
-        return None
-    objects = [c for c in columns if _plain(c) in ("variables", "vars", "inputs")]
-    variables = objects[:1] or [c for c in columns if _plain(c).startswith(("var_", "var:", "vars."))]
-    grades = [c for c in columns if _plain(c) in GRADE_NAMES and _grades_column(c, rows)]
-    return OutputMapping(
-        response=response,
-        variables=tuple(variables),
-        grades=tuple(GradeColumn(column, "the file") for column in grades[:1]),
-        id=picked["id"],
-        prompt=picked["prompt"],
-        system=picked["system"],
-        reference=picked["reference"],
-    )
-
-
-def _made(kind: Any, values: Any) -> Any:
-    names = set(kind.__dataclass_fields__)
-    if not isinstance(values, Mapping) or not set(values) <= names:
-        raise InputError(
-            f"mapping: found {values!r}; expected an object with some of {', '.join(sorted(names))}"
-        )
-    return kind(**values)
-
-
 def _output(file: str, number: int, row: Mapping[str, Any], mapping: OutputMapping) -> FoundOutput | Problem:
     response = row.get(mapping.response)
     if response is None:
@@ -169,9 +70,10 @@ def _output(file: str, number: int, row: Mapping[str, Any], mapping: OutputMappi
     grades = []
     for column in mapping.grades:
         value = row.get(column.column)
-        passed = passed_of(value)
+        passed = passed_of(value, column.pass_from)
         if passed is None and value not in (None, ""):
-            return Problem(file, "good or bad, true or false, 1 or 0", number, column.column, str(value))
+            wanted = "good or bad, true or false, 1 or 0" if column.pass_from is None else "a number"
+            return Problem(file, wanted, number, column.column, str(value))
         if passed is not None:
             note = text_of(row.get(column.note)) if column.note else ""
             grades.append(FoundGrade(column.grader, passed, column.criterion, note))
@@ -192,10 +94,16 @@ def _output(file: str, number: int, row: Mapping[str, Any], mapping: OutputMappi
 def _verdict(row: Mapping[str, Any], column: VerdictColumn) -> FoundVerdict:
     return FoundVerdict(
         column.judge,
-        state_of(row.get(column.column)),
-        score_of(row.get(column.score)) if column.score else None,
+        state_of(row.get(column.column), column.pass_from),
+        score_of(row.get(column.score)) if column.score else _score(row, column),
         text_of(row.get(column.explanation)) if column.explanation else "",
+        column.criterion,
     )
+
+
+def _score(row: Mapping[str, Any], column: VerdictColumn) -> float | None:
+    """Verdicts that are numbers are their own scores."""
+    return None if column.pass_from is None else score_of(row.get(column.column))
 
 
 def _variables(row: Mapping[str, Any], mapping: OutputMapping) -> dict[str, str]:
@@ -218,12 +126,6 @@ def _object(value: Any) -> Mapping[str, Any] | None:
         except json.JSONDecodeError:
             return None
     return value if isinstance(value, Mapping) else None
-
-
-def _grades_column(column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every value there is reads as good or bad, and there is one."""
-    values = [row.get(column) for row in rows if row.get(column) not in (None, "")]
-    return bool(values) and all(passed_of(value) is not None for value in values)
 
 
 def _read_rows(path: Path) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
@@ -282,7 +184,3 @@ def _lines(text: str) -> Iterator[str]:
 
 def _columns(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for row in rows for name in row))
-
-
-def _plain(column: str) -> str:
-    return column.strip().casefold().replace(" ", "_")

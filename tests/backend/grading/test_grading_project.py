@@ -405,6 +405,30 @@ def test_imported_judges_are_measured_but_not_run(project):
         project.wait(project.run_judge(judge.id, again=True))
 
 
+def test_grades_and_verdicts_of_a_file_by_criterion_with_score_and_explanation(make_project):
+    mapping = {
+        "response": "a",
+        "grades": [{"column": "stars", "grader": "eva", "criterion": "Tone", "pass_from": 4, "note": "n"}],
+        "verdicts": [
+            {"column": "ok", "judge": "gpt", "criterion": "Tone", "score": "s", "explanation": "why"},
+            {"column": "all_ok", "judge": "rules"},
+        ],
+    }
+    rows = [
+        {"a": f"text {i}", "stars": 3 + i % 2, "n": "n", "ok": i % 2, "s": 0.25, "why": "calm", "all_ok": "?"}
+        for i in range(6)
+    ]
+    project = make_project(rows, mapping=mapping)
+    (tone,) = project.criteria()
+    report = project.alignment_report()
+    assert (tone.name, report.criteria[0].n_graded) == ("Tone", 6)
+    (judged,) = report.criteria[0].judges
+    assert (judged.judge.name, judged.alignment.graded) == ("gpt", (3, 0, 0, 3))
+    assert project.verdicts(judged.judge.id, 1)[0].note == "score 0.25: calm"
+    (rules,) = report.overall.judges
+    assert (rules.n_errors, rules.alignment.coverage.value) == (6, None)  # neither pass nor fail
+
+
 def test_trained_heads_learn_from_grades_and_are_measured_without_them(project):
     ada = project.grader("ada")
     head = project.add_judge(None, "head", "head", {})

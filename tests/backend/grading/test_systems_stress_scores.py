@@ -157,6 +157,19 @@ def test_scores_as_csv(project, tmp_path):
     assert project.import_scores(written(tmp_path, "scores.csv", text))[:2] == (0, 1)
 
 
+def test_scores_of_one_criterion(project, tmp_path):
+    polite = project.add_criterion("Polite", "It is polite.", by="eva")
+    path = written(tmp_path, "annotations.json", PHOENIX)
+    assert project.import_scores(path, criterion=polite.id)[:2] == (1, 2)
+    assert project.import_scores(path, criterion=polite.id)[:2] == (0, 0)
+    assert {judge.criterion_id for judge in project.judges()} == {polite.id}
+    assert len(project.grades(polite.id)) == 1
+    assert project.grades() == []
+    rated = project.add_criterion("Warmth", "How warm is it?", by="eva", kind="rating")
+    with pytest.raises(InputError, match="criterion 'Warmth' is rated; expected one that people call good"):
+        project.import_scores(path, criterion=rated.id)
+
+
 def test_scores_of_unknown_outputs_are_refused_or_listed(project, tmp_path):
     rows = [*LANGSMITH, {"run_id": "nowhere", "key": "correctness", "score": 1}, {"score": 1}]
     path = written(tmp_path, "feedback.jsonl", rows)

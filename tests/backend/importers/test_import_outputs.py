@@ -11,12 +11,8 @@ from plumbline_backend.domain.errors import ImportRefusedError, InputError
 from plumbline_backend.importers.outputs import accepted, n_alike
 from plumbline_backend.importers.outputs_formats import read_outputs
 from plumbline_backend.importers.outputs_json import passed_of, state_of
-from plumbline_backend.importers.outputs_table import (
-    GradeColumn,
-    OutputMapping,
-    VerdictColumn,
-    inspect_table,
-)
+from plumbline_backend.importers.outputs_mapping import GradeColumn, OutputMapping, VerdictColumn
+from plumbline_backend.importers.outputs_table import inspect_table
 
 
 def written(tmp_path, name, content):
@@ -95,6 +91,35 @@ def test_preview_proposes_and_a_file_without_a_response_says_so(tmp_path):
         read_outputs(path, None, None)
 
 
+def test_verdicts_are_proposed_with_their_scores_and_explanations(tmp_path):
+    header = "output,human,note,gpt_ok,GPT_score,gpt_why,verdict,score,reason,free_ok,x_score"
+    text = f"{header}\na,good,fine,yes,0.9,polite,PASS,0.5,short,maybe,0.2\n"
+    proposed = inspect_table(written(tmp_path, "o.csv", text)).proposed
+    assert proposed.grades == (GradeColumn("human", "the file", note="note"),)
+    assert proposed.verdicts == (
+        VerdictColumn("gpt_ok", "gpt", "GPT_score", "gpt_why"),
+        VerdictColumn("verdict", "verdict", "score", "reason"),
+    )  # free_ok says neither pass nor fail, and a score alone is no verdict
+
+
+def test_ratings_are_good_from_a_limit_on(tmp_path):
+    mapping = {
+        "response": "output",
+        "grades": [{"column": "stars", "grader": "eva", "pass_from": 4}],
+        "verdicts": [{"column": "s", "judge": "llm", "pass_from": 0.7}],
+    }
+    text = "output,stars,s\na,4,0.7\nb,3,0.69\nc,,\nd,good,high\n"
+    found = read_outputs(written(tmp_path, "o.csv", text), None, mapping)
+    assert [[g.passed for g in o.grades] for o in found.outputs] == [[True], [False], []]
+    assert [next((v.state, v.score) for v in o.verdicts) for o in found.outputs] == [
+        ("pass", 0.7),
+        ("fail", 0.69),
+        ("abstain", None),
+    ]
+    (problem,) = found.problems
+    assert str(problem) == "o.csv, row 4, column 'stars': found 'good'; expected a number"
+
+
 def test_odd_text_comes_through(tmp_path):
     odd = "a\u2028b\x0bc\x00\ud83d\ude00"
     found = read_outputs(written(tmp_path, "o.csv", f'output\n"x\n{odd[:4]}"\n'), None, None)
@@ -126,6 +151,24 @@ def test_odd_text_comes_through(tmp_path):
             "output\nx\n",
             {"response": "output", "grades": [{"colum": "x"}]},
             "expected an object with some of",
+        ),
+        (
+            "o.csv",
+            "output,g\nx,1\n",
+            {"response": "output", "grades": [{"column": "g", "grader": "e", "pass_from": "4"}]},
+            "pass_from of 'g' is '4'; expected a number",
+        ),
+        (
+            "o.csv",
+            "output,g\nx,1\n",
+            {"response": "output", "grades": [{"column": "g"}]},
+            "found no grader in",
+        ),
+        (
+            "o.csv",
+            "output,a,b\nx,1,1\n",
+            {"response": "output", "verdicts": [{"column": c, "judge": "j"} for c in "ab"]},
+            "judge 'j' has 2 columns; expected one column each",
         ),
         ("o.eval", "not a zip", None, "expected a JSON document"),
     ],
