@@ -74,6 +74,18 @@ def json_object(field: str, value: object) -> dict[str, Any]:
     return plain
 
 
+def readable(value: Any) -> Any:
+    """JSON whose texts can be stored: NUL and lone surrogates as escapes. For what only tells what went wrong: a
+    refusal that quotes such a character must not be lost for it."""
+    if isinstance(value, str):
+        return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {readable(key): readable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [readable(entry) for entry in value]
+    return value
+
+
 def _plain(path: str, value: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise InputError(f"{shorten(path)} is nested deeper than {MAX_DEPTH} levels")

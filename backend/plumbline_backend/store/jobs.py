@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.domain.types import Job
-from plumbline_backend.store.checks import json_object, refuse, text_problem
+from plumbline_backend.store.checks import json_object, readable, refuse, text_problem
 from plumbline_backend.store.columns import now, now_plus
 from plumbline_backend.store.database import Database
 from plumbline_backend.store.tables import jobs, projects
@@ -99,8 +99,11 @@ class Jobs:
     ) -> Job:
         """Ends the job. Raises ConflictError when the token is stale or the job is over already.
 
-        message: None keeps the last one. A job that is "done" shows full progress.
+        message: None keeps the last one. A job that is "done" shows full progress. What a job that failed says is kept
+        whatever characters it quotes.
         """
+        if state == "failed":
+            result, message = readable(result), None if message is None else readable(message)[:MAX_MESSAGE]
         if state not in FINAL_STATES:
             raise InputError(f"state is {state!r}; expected one of {', '.join(FINAL_STATES)}")
         values: dict[str, Any] = {

@@ -126,3 +126,15 @@ def test_what_waited_for_a_server_that_ended_is_failed(store: Store) -> None:
     assert [(job.id, job.state) for job in store.jobs.abandon_queued()] == [(waiting.id, "failed")]
     assert "start it again" in store.jobs.get(waiting.id).message
     assert store.jobs.get(running.id).state == "running"
+
+
+def test_what_a_failed_job_says_is_kept_whatever_it_quotes(store: Store) -> None:
+    job = store.jobs.claim(store.jobs.create("import", None, {}).id, lease_s=60)
+    found = {"problems": [{"value": "a\0b", "row": 3}], "n_more": 0, "\ud800": None}
+    ended = store.jobs.finish(
+        job.id, job.token, "failed", result=found, message="found a\0b \udfff" + "x" * 200_000
+    )
+    assert ended.state == "failed"
+    assert ended.message.startswith("found a\\x00b \\udfffxxx")
+    assert len(ended.message) == 100_000
+    assert ended.result == {"problems": [{"value": "a\\x00b", "row": 3}], "n_more": 0, "\\ud800": None}
