@@ -15,7 +15,8 @@ def share_in_words(estimate: Estimate) -> str:
     """A share with its interval and n."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return f"{UNKNOWN}, n = {estimate.n:,}"
-    return f"{percent(estimate.value, 0)}, {_range(estimate)}, n = {estimate.n:,}"
+    how_sure = "known exactly" if _exact(estimate) else _range(estimate)
+    return f"{percent(estimate.value, 0)}, {how_sure}, n = {estimate.n:,}"
 
 
 def index_in_words(estimate: Estimate) -> str:
@@ -34,7 +35,7 @@ def share_cell(estimate: Estimate) -> dict[str, Any] | None:
         "low": estimate.low,
         "high": estimate.high,
         "text": percent(estimate.value, 0),
-        "note": f"{round(100 * estimate.low)}–{round(100 * estimate.high)}",
+        "note": "exact" if _exact(estimate) else f"{round(100 * estimate.low)}–{round(100 * estimate.high)}",
         "hint": share_in_words(estimate),
     }
 
@@ -43,8 +44,14 @@ def share_tile(label: str, estimate: Estimate, missing: str, remark: str) -> Til
     """A share in large type; while it is unknown, what is missing."""
     if estimate.value is None:
         return Tile(label, UNKNOWN, f"{missing} (n = {estimate.n:,})", remark, "quiet")
-    basis = f"95 % interval {_range(estimate)}, n = {estimate.n:,}"
+    how_sure = "known exactly" if _exact(estimate) else f"95 % interval {_range(estimate)}"
+    basis = f"{how_sure}, n = {estimate.n:,}"
     return Tile(label, percent(estimate.value, 0), basis, remark)
+
+
+def _exact(estimate: Estimate) -> bool:
+    """Whether nothing is left to chance: every output that the figure rests on is graded, or it cannot be otherwise."""
+    return estimate.low == estimate.high
 
 
 def _range(estimate: Estimate) -> str:

@@ -45,7 +45,7 @@ class SystemsView(Viewer):
             fill(self._body)
             return
         order = Grid(caption="Systems")
-        order.show(ORDER, [_place(system) for system in report.systems])
+        order.show(ORDER, [_place(system, report.n_criteria > 0) for system in report.systems])
         rates = Grid(caption="Pass rates by criterion", empty="No criterion has a judge yet.")
         rates.show(RATES, _rates(report, criteria))
         by = (
@@ -66,9 +66,9 @@ class SystemsView(Viewer):
         )
 
 
-def _place(system: SystemReport) -> list[str]:
+def _place(system: SystemReport, known: bool) -> list[str | None]:
     return [
-        f"{system.rank} (between {system.rank_low} and {system.rank_high})",
+        f"{system.rank} (between {system.rank_low} and {system.rank_high})" if known else None,
         system.name,
         f"{system.n_outputs:,}",
     ]

@@ -64,6 +64,13 @@ def conclude(between: Estimate, within: Estimate) -> tuple[Alignable, str]:
     for name, e in enough:
         if e.value is not None and e.value < FAIR:
             return "doubtful", f"graders hardly agree with {name}: {e.value:.2f} on {e.n} outputs"
+    unsure = [(name, e) for name, e in enough if e.low is not None and e.low < FAIR]
+    if unsure:
+        name, e = unsure[0]
+        return (
+            "yes",
+            f"as far as {e.n} outputs tell how graders agree with {name}; grade more of them twice to be sure",
+        )
     if enough:
         return "yes", ""
     n = max((e.n for _, e in known), default=0)

@@ -2,6 +2,10 @@
 
 An output that was graded is judged by a head that has not seen its grade (cross-fitting), so that what the alignment
 report says of the head holds for outputs that nobody has graded.
+
+Where most outputs are good, a limit of one half passes nearly all and catches nothing. An output therefore fails when
+its probability is among the lowest, by as large a share as is bad among the grades: on faults of the demo's 126 replies
+(6 and 13 % bad, 60 graded) this caught 0.29 and 0.47 and spoilt 0.02 and 0.08; a limit of one half caught none.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plumbline_backend.domain.alignment import GOOD, UNGRADED
 from plumbline_backend.domain.errors import ConflictError, InputError
@@ -62,15 +67,20 @@ class HeadJudge:
         found = run.project.in_worker(Work("grade_head", spec), run.report)
         run.save(
             [
-                Verdict(output.position, "pass" if p >= 0.5 else "fail", p_pass=p, note=f"p(good) = {p:.2f}")
-                for output, p in zip(run.outputs, found["p_good"], strict=True)
+                _verdict(output.position, p, limit)
+                for output, p, limit in zip(run.outputs, found["p_good"], found["limits"], strict=True)
             ]
         )
         return {"n_good": n_good, "n_bad": n_bad}
 
 
+def _verdict(output: int, p_good: float, limit: float) -> Verdict:
+    note = f"p(good) = {p_good:.3f}; passes from {limit:.3f}, which fails as many as are bad among the grades"
+    return Verdict(output, "pass" if p_good >= limit else "fail", p_pass=p_good, note=note)
+
+
 def fit_and_judge(spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Mapping[str, Any]:
-    """The worker's task: probabilities of "good", cross-fitted where the output was graded.
+    """The worker's task: probabilities of "good", cross-fitted where the output was graded, and from where each passes.
 
     spec: pool, head, items (graded positions), targets (0 good, 1 bad), wanted (positions), seed.
     """
@@ -81,19 +91,28 @@ def fit_and_judge(spec: Mapping[str, Any], report: Callable[[float, str], None])
     make = HEADS.get(spec["head"])
     report(0.1, "training")
     p_good = make().fit(features, targets, 2).proba(pool.features.gather(wanted))[:, GOOD]
-    place = {int(item): at for at, item in enumerate(items)}
-    at = np.array([place.get(int(item), -1) for item in wanted])
-    for number, held_out in enumerate(folds(targets, np.random.default_rng(spec["seed"]))):
+    parts = folds(targets, np.random.default_rng(spec["seed"]))
+    unseen = np.empty(len(items))
+    for number, held_out in enumerate(parts):
         report(0.2 + 0.7 * number / N_FOLDS, "judging graded outputs without their grades")
         seen = np.setdiff1d(np.arange(len(items)), held_out)
+        unseen[held_out] = make().fit(features[seen], targets[seen], 2).proba(features[held_out])[:, GOOD]
+    limits = np.full(len(wanted), limit_of(unseen, targets))
+    place = {int(item): at for at, item in enumerate(items)}
+    at = np.array([place.get(int(item), -1) for item in wanted])
+    for held_out in parts:
         rows = np.flatnonzero(np.isin(at, held_out))
-        if len(rows):
-            head = make().fit(features[seen], targets[seen], 2)
-            p_good[rows] = head.proba(features[at[rows]])[:, GOOD]
-    return {"p_good": [float(p) for p in p_good]}
+        seen = np.setdiff1d(np.arange(len(items)), held_out)
+        p_good[rows], limits[rows] = unseen[at[rows]], limit_of(unseen[seen], targets[seen])
+    return {"p_good": p_good.tolist(), "limits": limits.tolist()}
 
 
-def folds(targets: np.ndarray[Any, Any], rng: np.random.Generator) -> list[np.ndarray[Any, Any]]:
+def limit_of(p_good: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
+    """Where to cut so that as large a share falls below as is bad. p_good: of outputs that the head had not seen."""
+    return float(np.quantile(p_good, (targets != GOOD).mean()))
+
+
+def folds(targets: NDArray[np.int64], rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Parts of the graded outputs with both kinds in nearly equal shares; each leaves at least two of each kind."""
     order = np.concatenate([rng.permutation(np.flatnonzero(targets == kind)) for kind in (0, 1)])
     n = min(N_FOLDS, len(targets))
