@@ -30,8 +30,9 @@ DRAWS = 1_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=500)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--repeats", type=int, default=2_000, help="of the intervals")
+    parser.add_argument("--choices", type=int, default=500, help="repeats of the choice among judges")
+    options = parser.parse_args()
     started = time.perf_counter()
     sources: dict[str, Callable[[np.random.Generator], JudgedPool]] = {
         pool.name: lambda _, pool=pool: pool for pool in real_pools()
@@ -41,9 +42,9 @@ def main() -> None:
         sources[name] = lambda rng, n=n_outputs, a=alike: synthetic(rng, n, 20, a)
     result = {
         "environment": environment(["numpy", "scipy"]),
-        "repeats": repeats,
-        "intervals": {name: intervals(make, repeats) for name, make in sources.items()},
-        "optimism": {name: optimism(make, repeats) for name, make in sources.items()},
+        "repeats": {"intervals": options.repeats, "optimism": options.choices},
+        "intervals": {name: intervals(make, options.repeats) for name, make in sources.items()},
+        "optimism": {name: optimism(make, options.choices) for name, make in sources.items()},
     }
     result["summary"] = summary(result)
     result["seconds"] = round(time.perf_counter() - started, 1)
