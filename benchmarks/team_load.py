@@ -1,6 +1,7 @@
 """Many people label one project at once, over real HTTP, against a real server in a process of its own.
 
-    python benchmarks/team_load.py [--database sqlite|postgres] [--people 50] [--minutes 30] [--items 100000]
+    python benchmarks/team_load.py [--database sqlite|postgres] [--people 50] [--minutes 30] [--items 100000] \\
+        [--browsers 3]
 
 Each person is a thread with a connection of its own that does what the Label page does: `POST label/sync` with the
 answer that was given and the wish for a queue of ten items, then a pause as people make it (2 s by default). Training
@@ -8,7 +9,8 @@ runs all the while, as it does for real. Submit is the time until an answer is a
 there: one request, as on the page. Afterwards the ledger is compared with what was acknowledged, item by item.
 
 The baseline in the same run is `GET /healthz` from the same threads with the same pauses: what the machine and the
-network stack cost without any work. Browsers and websockets are not part of it.
+network stack cost without any work. With `--browsers N`, N of the people are real browsers with the Label page open
+(see team_browsers); they share the two cores with the server, so they are few here.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ import numpy as np
 from common import environment, write
 from plumbline_backend.store import open_store
 from plumbline_backend.workspace import open_workspace
+from team_browsers import Browsers
 
 N_FEATURES = 8
 CLASSES = ("left", "middle", "right")
@@ -123,7 +126,7 @@ def main() -> None:
                 "pause_s": options.pause_s,
                 **load(folder, url, options),
                 "load_after": round(os.getloadavg()[0], 2),
-                "left_out": "browsers, websockets; the full measurement: 30 minutes, 50 people (SQLite) or 200",
+                "full_measurement": "30 minutes; 50 people on SQLite, 200 on Postgres, ten of them in browsers",
             }
         write(f"team_load_{options.database}", report)
     finally:
@@ -138,15 +141,17 @@ def load(folder: Path, url: str, options: argparse.Namespace) -> dict[str, Any]:
         begun = time.monotonic()
         until = begun + options.minutes * 60
         warm = begun + min(20.0, options.minutes * 12)
-        people = [Person(n, port, options.pause_s, until, warm) for n in range(options.people)]
+        n_threads = options.people - options.browsers
+        people = [Person(n, port, options.pause_s, until, warm) for n in range(n_threads)]
+        browsers = Browsers(options.browsers, port, options.pause_s, until)
         memory: list[float] = []
-        for person in people:
-            person.start()
+        for each in [*people, *([browsers] if options.browsers else [])]:
+            each.start()
         while time.monotonic() < until:
             time.sleep(SAMPLE_EVERY_S)
             memory.append(_resident_mib(server.pid))
-        for person in people:
-            person.join()
+        for each in [*people, *([browsers] if options.browsers else [])]:
+            each.join()
     finally:
         server.terminate()
         server.wait(60)
@@ -156,7 +161,13 @@ def load(folder: Path, url: str, options: argparse.Namespace) -> dict[str, Any]:
         "n_answers": len(acknowledged),
         "submit_and_next_ms": _summary([s for person in people for s in person.seconds]),
         "healthz_ms": _summary([s for person in people for s in person.baseline]),
-        "errors": dict(sum((person.errors for person in people), Counter())),
+        "errors": dict(sum((person.errors for person in people), Counter(browsers.errors))),
+        "browsers": {
+            "n": browsers.n,
+            "next_item_painted_ms": _summary(browsers.painted_s),
+            "websockets": browsers.sockets,
+            "frames": browsers.frames,
+        },
         "server_mib": _growth(memory),
         **_compared(url or folder / "workspace" / "plumbline.db", acknowledged),
     }
@@ -255,6 +266,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--browsers", type=int, default=0, help="how many of the people are real browsers")
     parser.add_argument(
         "--pause-s", type=float, default=2.0, help="mean pause between two answers of a person"
     )

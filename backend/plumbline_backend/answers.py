@@ -50,6 +50,8 @@ class Answers:
         self._learnt = 0
         self._people: dict[int, dict[int, Answer]] = {}
         self._imported: dict[int, Answer] = {}
+        self._kept: dict[int, str | None] = {}
+        self._kept_version = -1
         self._lock = threading.RLock()
         self.overlap = 1
         """How many people are asked each item; set by the loop as the project says."""
@@ -58,6 +60,11 @@ class Answers:
     def newest_id(self) -> int:
         """Id of the newest ledger row by a person or an import that the view holds: what a head could learn from."""
         return self._learnt
+
+    @property
+    def seen(self) -> int:
+        """Id of the newest ledger row that the view holds, whoever wrote it."""
+        return self._seen
 
     @property
     def reserve_mask(self) -> NDArray[np.bool_]:
@@ -87,6 +94,7 @@ class Answers:
     def _reload(self, items: Sequence[int]) -> None:
         for item in items:
             self._people.pop(item, None)
+            self._kept.pop(item, None)
         for row in self._store.ledger.current(self._question_id, items=items, judge_kinds=("person",)):
             self._people.setdefault(row.item, {})[row.judge_id] = Answer(
                 row.id, row.state, row.answer, row.stratum
@@ -209,6 +217,15 @@ class Answers:
             return Counter(c for c in majority if c is not None)
 
     def _majority(self, item: int, question: Question) -> str | None:
+        """`_reckon`, kept until the item is judged again or the question changes. The lock must be held."""
+        if self._kept_version != question.version:
+            self._kept.clear()
+            self._kept_version = question.version
+        if item not in self._kept:
+            self._kept[item] = self._reckon(item, question)
+        return self._kept[item]
+
+    def _reckon(self, item: int, question: Question) -> str | None:
         """The class of the newest adjudication, else the one most people gave; among equals the one given last."""
         given = [a for a in self._people[item].values() if a.state == "answered" and a.class_id is not None]
         given = _last_word(given) or given

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from plumbline_backend.answers import Answers
+from plumbline_backend.domain.asking import Ranking
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.splits import is_stream_ask
 from plumbline_backend.domain.types import (
@@ -74,6 +75,7 @@ class Loop:
         self._lock = threading.RLock()
         self._training: Job | None = None
         self._fit_asked = False
+        self._serving: tuple[int, Ranking, str] | None = None
         self._first = FirstRanking(self)
         self.fit_soon()  # a new project gets its first ranking before anyone asks
 
@@ -136,7 +138,7 @@ class Loop:
             self._question_id,
             holder,
             judge.id,
-            self._plan,
+            self._plan_now(),
             n,
             self._settings["lease_ttl_s"],
             per_item=overlap,
@@ -213,16 +215,29 @@ class Loop:
 
     def _plan(self, t: int) -> Iterator[Ask]:
         """Candidates in order of preference from ask number `t` on; the store takes those that are free."""
-        stream, ranked = self._stream(), with_audits(self._ranked(), self.pacing.asks(self.newest_model()), t)
+        return self._plan_now()(t)
+
+    def _plan_now(self) -> Callable[[int], Iterator[Ask]]:
+        """The plan as things stand. All that it needs of the database is read here: it is followed inside a write."""
+        share, newest, query = self.stream_share, self.newest_model(), self.newest_query()
         offset = np.random.default_rng(self.seed).random()
-        for number in itertools.count(t):
-            sources = (
-                (stream, ranked) if is_stream_ask(number, self.stream_share, offset) else (ranked, stream)
-            )
-            ask = next(sources[0], None) or next(sources[1], None)
-            if ask is None:
-                return
-            yield ask
+        if query is not None and self._first.serves(query):
+            ranked = partial(self._of_query, query, *self._ranking_of(query))
+        else:
+            ranked = partial(iter, ())
+        audits = tuple(self.pacing.asks(newest))
+
+        def plan(t: int) -> Iterator[Ask]:
+            proposed = itertools.chain(ranked(), self._at_random())
+            stream, asked = self._stream(), with_audits(proposed, iter(audits), t)
+            for number in itertools.count(t):
+                sources = (stream, asked) if is_stream_ask(number, share, offset) else (asked, stream)
+                ask = next(sources[0], None) or next(sources[1], None)
+                if ask is None:
+                    return
+                yield ask
+
+        return plan
 
     def _stream(self) -> Iterator[Ask]:
         for rank, item in enumerate(map(int, self._stream_order)):
@@ -231,24 +246,22 @@ class Loop:
                     item, None, "stream", rank, None, "drawn at random to measure accuracy; never trained on"
                 )
 
-    def _ranked(self) -> Iterator[Ask]:
-        query = self.newest_query()
-        if query is not None and self._first.serves(query):
-            yield from self._of_query(query)
-        yield from self._at_random()
+    def _ranking_of(self, query: QueryRow) -> tuple[Ranking, str]:
+        """A query's ranking, kept while it serves, and who made it, in words."""
+        if self._serving is None or self._serving[0] != query.id:
+            model = query.model_id and self._store.models.get(query.model_id).version
+            by = f" by model version {model}" if model else ""
+            self._serving = query.id, load_ranking(self.folders.models / query.folder), by
+        return self._serving[1:]
 
-    def _of_query(self, query: QueryRow) -> Iterator[Ask]:
-        model = (
-            ""
-            if query.model_id is None
-            else f" by model version {self._store.models.get(query.model_id).version}"
-        )
-        items, utility, why = load_ranking(self.folders.models / query.folder)
-        because = f": {why}" if why else ""
-        for rank, (item, value) in enumerate(zip(items.tolist(), utility.tolist(), strict=True)):
+    def _of_query(self, query: QueryRow, ranking: Ranking, by: str) -> Iterator[Ask]:
+        because = f": {ranking.why}" if ranking.why else ""
+        for rank, (item, value) in enumerate(
+            zip(ranking.items.tolist(), ranking.utility.tolist(), strict=True)
+        ):
             if not self.answers.closed(item):
                 yield Ask(
-                    item, query.id, "model", rank, value, f"{query.strategy}{model}, rank {rank + 1}{because}"
+                    item, query.id, "model", rank, value, f"{query.strategy}{by}, rank {rank + 1}{because}"
                 )
 
     def _at_random(self) -> Iterator[Ask]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from plumbline_backend import classifier_export, exports, report
+from plumbline_backend.counting import Counting
 from plumbline_backend.desk import Desk
 from plumbline_backend.domain import schema
 from plumbline_backend.domain.errors import InputError
@@ -89,6 +90,7 @@ class Project:
         self._question_id = question.id
         self.stream_order = load_stream_order(self.folders.pool)
         self.loop = Loop(store, jobs, row, question.id, self.folders, settings, self.stream_order)
+        self._counting = Counting(self.loop.answers)
         self.reference = Reference()
         self.heads = ProjectHeads(self)
         self.desk = Desk(self, store, jobs)
@@ -217,23 +219,20 @@ class Project:
         return self._jobs.wait(job.id, timeout_s)
 
     def status(self) -> LoopStatus:
-        """Counts, model and training as of now."""
-        answers = self.loop.answers
-        answers.refresh()
+        """Model and training as of now; counts too, or of a moment ago where there are very many answers."""
         question = self.question()
-        training, _ = answers.training(question)
+        counts = self._counting.now(question)
         model = self.loop.newest_model()
-        by_state = answers.n_by_state()
         behind = 0 if model is None else self._store.ledger.n_since(question.id, model.ledger_id)
         fits = [job for job in self._jobs.list(self.row.id, 5) if job.kind == "fit"]
         failed = fits[0] if fits and fits[0].state == "failed" else None
         return LoopStatus(
             n_items=self.row.n_items,
-            n_answered=by_state["answered"],
-            n_by_state={state: by_state[state] for state in STATES},
-            n_by_class=dict(answers.n_by_class(question)),
-            n_train=len(training.items),
-            n_stream=len(answers.stream(question, ()).items),
+            n_answered=counts.by_state["answered"],
+            n_by_state={state: counts.by_state[state] for state in STATES},
+            n_by_class=dict(counts.by_class),
+            n_train=counts.n_train,
+            n_stream=counts.n_stream,
             n_reserve=len(self.stream_order),
             stream_share=self.loop.stream_share,
             strategy=self.loop.strategy,

@@ -55,6 +55,7 @@ def importing(file: Path, folder: Path, names: str = "xy") -> Work:
 
 def slow(tmp_path: Path) -> Work:
     """An import that takes some seconds: 1,000,000 short rows."""
+    tmp_path.mkdir(exist_ok=True)
     file = tmp_path / "long.csv"
     block = "".join(f"{i},{i % 7}.5\n" for i in range(100_000))
     with file.open("w") as stream:
@@ -182,6 +183,69 @@ def test_a_late_result_of_a_lost_worker_is_refused(executor: Any, tmp_path: Path
         jobs._sweeper.join()
         jobs._coordinator.shutdown()  # the executor stays open for the tests that follow
     assert (expired, state, handed) == (1, "failed", [])
+
+
+def test_parts_come_back_in_order_with_the_progress_of_all(executor: Any, tmp_path: Path) -> None:
+    seen: list[float] = []
+    works = [demo(tmp_path / name) for name in ("one", "two", "three")]
+    works[1] = Work("demo", {"name": "breast_cancer", "folder": str(tmp_path / "two"), **RESERVE})
+    found = executor.run_many("a", works, lambda done, _: seen.append(done))
+    assert [result["n_items"] for result in found] == [178, 569, 178]
+    assert seen == sorted(seen)
+    assert 0 <= seen[0] <= seen[-1] <= 1
+    assert executor.parallel >= 1
+
+
+def test_the_first_part_that_fails_ends_the_others(executor: Any, tmp_path: Path) -> None:
+    wrong = Work("demo", {"name": "wines", "folder": str(tmp_path / "wrong"), **RESERVE})
+    with pytest.raises(InputError, match="did you mean 'wine'"):
+        executor.run_many("a", [demo(tmp_path / "right"), wrong], lambda *_: None)
+    assert executor.run("a", demo(tmp_path / "after"), lambda *_: None)["n_items"] == 178
+
+
+def test_stopping_ends_every_part(apart: Any, tmp_path: Path) -> None:
+    begun = threading.Event()
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(apart.run_many("g", [slow(tmp_path), slow(tmp_path)], lambda *_: begun.set()))
+        except JobFailedError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(90)
+    apart.stop("g")
+    thread.join(60)
+    assert [type(each) for each in outcome] == [JobFailedError]
+
+
+@pytest.mark.slow
+def test_a_paused_worker_is_ended(apart: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control is a pause below the limit: the worker goes on."""
+    run = Running(apart, "h", slow(tmp_path))
+    run.begun()
+    pid = pid_of(apart, "h")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.0)
+    os.kill(pid, signal.SIGCONT)
+    reports = len(run.progress)
+    while len(run.progress) == reports and run.outcome is None:
+        time.sleep(0.02)
+    assert not isinstance(run.outcome, JobFailedError)
+    monkeypatch.setattr("plumbline_backend.jobs.ray_executor.SILENCE_LIMIT_S", 3.0)
+    monkeypatch.setattr("plumbline_backend.jobs.watch.PAUSED_LIMIT_S", 3.0)
+    again = Running(apart, "i", slow(tmp_path / "again"))
+    again.begun()
+    pid = pid_of(apart, "i")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert isinstance(again.ended(), JobFailedError)
+    _gone(pid)
+    apart.stop("h")
+    run.ended()
 
 
 def test_lanes_run_beside_each_other(apart: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ what is measured on it is an honest estimate for the whole pool, whatever the st
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import floor
 
 import numpy as np
@@ -46,9 +47,14 @@ def is_stream_ask(t: int, share: float, offset: float = 0.0) -> bool:
         raise InputError(f"ask number is {t}; expected zero or more")
     if not 0 <= offset < 1:
         raise InputError(f"offset is {offset}; expected a number from 0 up to but not including 1")
-    step = Fraction(share).limit_denominator(_DENOMINATOR)
-    start = Fraction(offset).limit_denominator(_DENOMINATOR)
+    step, start = _as_fraction(share), _as_fraction(offset)
     return floor((t + 1) * step + start) > floor(t * step + start)
+
+
+@lru_cache(maxsize=256)
+def _as_fraction(value: float) -> Fraction:
+    """Few shares and offsets are asked about over and over, once for every candidate item."""
+    return Fraction(value).limit_denominator(_DENOMINATOR)
 
 
 def _check_share(share: float) -> None:

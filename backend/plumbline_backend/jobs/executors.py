@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from plumbline_backend.domain.errors import ImportRefusedError, InputError, JobFailedError, Problem
 from plumbline_backend.jobs.tasks import run_task
+from plumbline_backend.jobs.watch import ended_when_paused
 
 Report = Callable[[float, str], None]
 """Called with progress in [0, 1] and a message. Raising inside it stops the task."""
@@ -25,11 +26,23 @@ class Work(NamedTuple):
     spec: Mapping[str, Any]
 
 
+Results = list[Mapping[str, Any]]
+
+
 class Executor(Protocol):
     """Runs one `Work` at a time in each lane; `run` blocks until the work has ended."""
 
+    parallel: int
+    """How many parts of one job can run beside each other: 1 where cutting work up gains nothing."""
+
     def run(self, lane: str, work: Work, report: Report) -> Mapping[str, Any]:
         """The task's result. Raises what the task raised, or JobFailedError when the worker was lost."""
+
+    def run_many(self, lane: str, works: Sequence[Work], report: Report) -> Results:
+        """The results in the order of `works`, which run beside each other where there is room.
+
+        The first that fails ends the others, and its error is raised. Progress is that of all together.
+        """
 
     def stop(self, lane: str) -> None:
         """End what runs in the lane at once. `run` then raises JobFailedError."""
@@ -38,12 +51,32 @@ class Executor(Protocol):
         """Stop everything and free it."""
 
 
+def one_by_one(executor: Executor, lane: str, works: Sequence[Work], report: Report) -> Results:
+    """`run_many` for an executor whose lane is one process."""
+    results: Results = []
+    shown = 0.0
+
+    def part(progress: float, message: str) -> None:
+        nonlocal shown
+        shown = max(shown, (len(results) + progress) / len(works))
+        report(shown, message)
+
+    for work in works:
+        results.append(executor.run(lane, work, part))
+    return results
+
+
 class InlineExecutor:
     """Runs the task in the calling thread: for tests and scripts."""
+
+    parallel = 1
 
     def run(self, lane: str, work: Work, report: Report) -> Mapping[str, Any]:
         del lane
         return run_task(work.task, work.spec, report)
+
+    def run_many(self, lane: str, works: Sequence[Work], report: Report) -> Results:
+        return one_by_one(self, lane, works, report)
 
     def stop(self, lane: str) -> None:
         """Does nothing: the task ends when its next report raises."""
@@ -53,7 +86,12 @@ class InlineExecutor:
 
 
 class SubprocessExecutor:
-    """A worker process per lane, kept warm between jobs; stopping a lane kills its process group."""
+    """A worker process per lane, kept warm between jobs; stopping a lane kills its process group.
+
+    One machine: a task uses its cores already, so the parts of a job run one after the other.
+    """
+
+    parallel = 1
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -63,6 +101,15 @@ class SubprocessExecutor:
 
     def run(self, lane: str, work: Work, report: Report) -> Mapping[str, Any]:
         worker = self._worker(lane)
+        with ended_when_paused(worker.pid, lambda: os.killpg(worker.pid, signal.SIGKILL)):
+            return self._answer(lane, worker, work, report)
+
+    def run_many(self, lane: str, works: Sequence[Work], report: Report) -> Results:
+        return one_by_one(self, lane, works, report)
+
+    def _answer(
+        self, lane: str, worker: subprocess.Popen[str], work: Work, report: Report
+    ) -> Mapping[str, Any]:
         assert worker.stdin is not None  # a pipe, as is stdout
         assert worker.stdout is not None
         try:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
 from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, JobFailedError, PlumblineError
 from plumbline_backend.domain.types import Job
-from plumbline_backend.jobs.executors import Executor, Report, Work
+from plumbline_backend.jobs.executors import Executor, Report, Results, Work
 from plumbline_backend.store import DatabaseError, Store
 from plumbline_backend.store.jobs import FinalState
 
@@ -42,7 +43,8 @@ class Jobs:
         self._executor = executor
         self._lease_s = lease_s
         self._lane_locks: dict[str, threading.Lock] = {}
-        self._lane_of: dict[int, str] = {}
+        self._lanes_of: dict[int, list[str]] = {}
+        self._here = threading.local()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._closing = False
@@ -63,21 +65,37 @@ class Jobs:
         summary: Mapping[str, Any] | None = None,
     ) -> Job:
         """Queue `work` in `lane` and return its row at once. `on_result` runs before the job counts as done."""
+        if self._closing:
+            raise ConflictError("the workspace is closing; no job can start")
         job = self._store.jobs.create(kind, project_id, dict(summary or {}))
         thread = threading.Thread(
             target=self._run, args=(job, work, on_result, lane), name=f"job-{job.id}", daemon=True
         )
         with self._lock:
-            if self._closing:
-                raise ConflictError("the workspace is closing; no job can start")
-            self._threads.add(thread)
-            self._lane_locks.setdefault(lane, threading.Lock())
+            closing = self._closing
+            if not closing:
+                self._threads.add(thread)
+                self._lane_locks.setdefault(lane, threading.Lock())
+        if closing:  # it began to close while the row was written
+            self._store.jobs.request_cancel(job.id)
+            raise ConflictError("the workspace is closing; no job can start")
         thread.start()
         return job
 
+    @property
+    def parallel(self) -> int:
+        """How many parts of one job can run beside each other; 1 where cutting work up gains nothing."""
+        return self._executor.parallel
+
     def in_worker(self, lane: str, work: Work, report: Report) -> Mapping[str, Any]:
         """For work that already runs as a job in this process: have a part of it done by a worker of `lane`."""
-        return self._executor.run(lane, work, report)
+        with self._working_in(lane):
+            return self._executor.run(lane, work, report)
+
+    def in_workers(self, lane: str, works: Sequence[Work], report: Report) -> Results:
+        """The same for several parts, beside each other where there is room; results in their order."""
+        with self._working_in(lane):
+            return self._executor.run_many(lane, works, report)
 
     def soon(self, decide: Callable[[], object]) -> None:
         """Have the coordinating thread call `decide`, which looks whether a job is due. Errors are logged."""
@@ -100,8 +118,8 @@ class Jobs:
         except ConflictError:
             return self.get(job_id)  # it has ended meanwhile
         with self._lock:
-            lane = self._lane_of.get(job_id)
-        if lane is not None:
+            lanes = list(self._lanes_of.get(job_id, ()))
+        for lane in lanes:
             self._executor.stop(lane)
         return self.get(job_id)
 
@@ -160,7 +178,8 @@ class Jobs:
             return
         claimed = self._store.jobs.claim(job.id, self._lease_s)
         with self._lock:
-            self._lane_of[job.id] = lane
+            self._lanes_of[job.id] = [lane]
+        self._here.job_id = job.id
         ended = threading.Event()
         beat = threading.Thread(target=self._keep_alive, args=(claimed, ended), daemon=True)
         beat.start()
@@ -180,7 +199,23 @@ class Jobs:
         finally:
             ended.set()
             with self._lock:
-                self._lane_of.pop(job.id, None)
+                self._lanes_of.pop(job.id, None)
+
+    @contextmanager
+    def _working_in(self, lane: str) -> Iterator[None]:
+        """While inside, `lane` is this thread's alone, and a cancel of the job that runs here stops it too."""
+        job_id: int | None = getattr(self._here, "job_id", None)
+        with self._lock:
+            lanes = self._lanes_of.get(job_id, []) if job_id is not None else []
+            taken = nullcontext() if lane in lanes else self._lane_locks.setdefault(lane, threading.Lock())
+        with taken:
+            with self._lock:
+                lanes.append(lane)
+            try:
+                yield
+            finally:
+                with self._lock:
+                    lanes.remove(lane)
 
     def _reporter(self, job: Job) -> Callable[[float, str], None]:
         last = 0.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
 
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.types import Ask
@@ -128,39 +128,50 @@ def _renew(connection: Connection, claim: _Claim) -> list[Ask]:
 
 
 def _free(connection: Connection, claim: _Claim, candidates: Iterable[Ask], seen: set[int]) -> Iterator[Ask]:
-    """The candidates that may be leased, each once."""
-    remaining = iter(candidates)
+    """The candidates that may be leased, each once.
+
+    Leases are counted before answers: an answer that is committed in between is then counted twice, never not at all.
+    """
+    held, elsewhere = _leased(connection, claim)
+    full = {item for item, n in held.items() if n >= claim.per_item} | elsewhere
+    remaining = (ask for ask in candidates if ask.item not in full)
     while chunk := list(islice(remaining, MIN_LOOKAHEAD)):
         refuse(_candidate_problem(ask) for ask in chunk)
-        barred = _barred(connection, claim, [ask.item for ask in chunk])
+        barred = _barred(connection, claim, [ask.item for ask in chunk], held)
         for ask in chunk:
             if ask.item not in barred and ask.item not in seen:
                 seen.add(ask.item)
                 yield ask
 
 
-def _barred(connection: Connection, claim: _Claim, items: Sequence[int]) -> set[int]:
-    """Those of `items` that must not be asked. Lookups by primary key; the ledger is not read.
+def _leased(connection: Connection, claim: _Claim) -> tuple[dict[int, int], set[int]]:
+    """How often each item of the question is leased, and which of them to this judge (in another tab).
 
-    Leases are counted before answers: an answer that is committed in between is then counted twice, never not at all.
+    Read once: fifty people hold 500 items at the head of a ranking, and looking those up a few at a time took 60
+    queries for each claim.
     """
+    mine = func.max(case((leases.c.judge_id == claim.judge_id, 1), else_=0))
+    statement = (
+        select(leases.c.item, func.count(), mine)
+        .where(leases.c.question_id == claim.question_id)
+        .group_by(leases.c.item)
+    )
+    rows = connection.execute(statement).all()
+    return {item: n for item, n, _ in rows}, {item for item, _, own in rows if own}
+
+
+def _barred(connection: Connection, claim: _Claim, items: Sequence[int], held: Mapping[int, int]) -> set[int]:
+    """Those of `items` that must not be asked for what was answered. Lookups by primary key; the ledger is not read."""
     here = current_judgements.c
-    leased = select(leases.c.item).where(leases.c.question_id == claim.question_id, leases.c.item.in_(items))
-    held = Counter(connection.scalars(leased))
     own = select(here.item).where(
         here.question_id == claim.question_id, here.item.in_(items), here.judge_id == claim.judge_id
     )
-    elsewhere = select(leases.c.item).where(
-        leases.c.question_id == claim.question_id,
-        leases.c.item.in_(items),
-        leases.c.judge_id == claim.judge_id,
-    )
-    barred = {*connection.scalars(own), *connection.scalars(elsewhere)}
-    barred |= {item for item, n in held.items() if n >= claim.per_item}
+    barred = set(connection.scalars(own))
     if claim.enough_answers is None:
         return barred
     answered = Counter(connection.scalars(answered_by_people(claim.question_id, items)))
-    return barred | {item for item, n in answered.items() if n + held[item] >= claim.enough_answers}
+    enough = {item for item, n in answered.items() if n + held.get(item, 0) >= claim.enough_answers}
+    return barred | enough
 
 
 def _bump(connection: Connection, question_id: int, n: int) -> int:
