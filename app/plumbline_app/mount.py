@@ -31,6 +31,7 @@ from tornado.web import HTTPError
 
 from plumbline_app.components.layout import fill, place
 from plumbline_app.components.words import notice
+from plumbline_app.guard import nonce
 from plumbline_app.pages.page import Page
 from plumbline_app.session import PERSON_COOKIE, THEME_COOKIE, TICKET_HEADER, Session
 from plumbline_app.theme import bokeh_theme
@@ -111,6 +112,7 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
         doc.template = template
         doc.template_variables.update(
             instance=instance,
+            nonce=nonce.get(),
             dark=session.dark,
             person=session.person,
             has_login=session.people is not None,

@@ -180,6 +180,25 @@ def test_every_answer_carries_the_policy(team: Team, path: str) -> None:
     assert "content-security-policy-report-only" not in headers
 
 
+def test_a_pages_own_scripts_are_marked_anew_each_time(team: Team) -> None:
+    client, marks = team.client("boss"), []
+    for _ in range(2):
+        answer = client.get("/p/things/data")
+        policy = dict(
+            part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";")
+        )
+        assert "'unsafe-inline'" not in policy["script-src"]
+        assert policy["script-src-attr"] == "'none'"
+        marks.append(re.findall(r"'nonce-([\w-]{20,})'", policy["script-src"])[0])
+        scripts = re.findall(r"<script([^>]*)>", answer.text)
+        inline = [
+            each for each in scripts if " src=" not in each and "json" not in each and "esms" not in each
+        ]
+        assert inline
+        assert all(f'nonce="{marks[-1]}"' in each for each in inline)
+    assert marks[0] != marks[1]
+
+
 def test_a_refused_request_carries_it_too(team: Team) -> None:
     answer = team.client().get("/api/v1/projects")
     assert answer.status_code == 401
