@@ -32,6 +32,7 @@ from plumbline_backend.exporters.judges import export_judges
 from plumbline_backend.importers.source import OnProblem
 from plumbline_backend.jobs.executors import Report, Work
 from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.judges import adopted
 from plumbline_backend.judges.bench import JudgeBench
 from plumbline_backend.judges.choose import SetChoice, choose_set
 from plumbline_backend.judges.report import (
@@ -306,10 +307,14 @@ class GradingProject:
             raise InputError(
                 f"judge {judge_id} is not in use for criterion {criterion_id}; expected one that is"
             )
+        adopted.drop(self)
         return self.book.select(criterion_id, judge_id)
 
     def chosen_judges(self) -> list[GradingJudge]:
-        """The judge that stands for each criterion (and for the overall question): chosen by a person, else best."""
+        """The set that was adopted, else the judge that stands for each criterion (and for the overall question):
+        chosen by a person, else best."""
+        if (together := adopted.adopted(self)) is not None:
+            return list(together.judges)
         table = self.verdict_table()
         chosen = []
         for criterion in [self.overall(), *self.criteria()]:
@@ -328,6 +333,14 @@ class GradingProject:
         return choose_set(
             candidates_of(list(table.judges), table), self.truth(designed=True), min_coverage, max_ffr
         )
+
+    def adopt_set(self, min_coverage: float = 0.8, max_ffr: float = 0.2) -> SetChoice:
+        """Use the smallest set instead of one judge for each criterion. Raises ConflictError where there is none."""
+        return adopted.adopt(self, min_coverage, max_ffr)
+
+    def drop_set(self) -> None:
+        """Use one judge for each criterion again."""
+        adopted.drop(self)
 
     def export(self, what: str, path: str | Path) -> Path:
         """Write "pytest" (a folder), "promptfoo" (YAML), "json" or "grades" (CSV, or JSON Lines by the name's end)."""

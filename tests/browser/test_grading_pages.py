@@ -220,8 +220,15 @@ def test_a_criterion_is_written_reworded_and_dropped(new_context: Contexts, serv
     page.get_by_label("Most good outputs that its judge may fail, %").fill("10")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Version 2; grades from before version 2 are stale")).to_be_visible()
-    page.get_by_role("button", name="Drop").click()
+    page.get_by_role("button", name="Drop", exact=True).click()
     expect(page.get_by_text("Version 2; grades")).to_be_hidden()
+    expect(page.get_by_role("row", name="True")).to_have_count(0)
+    page.get_by_role("button", name="Dropped and merged").click()
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.get_by_text("Version 2; grades")).to_be_visible()
+    expect(page.get_by_role("row", name="True")).to_have_count(1)
+    expect(page.get_by_role("button", name="Dropped and merged")).to_be_hidden()
+    page.get_by_role("button", name="Drop", exact=True).click()
     expect(page.get_by_role("row", name="True")).to_have_count(0)
     assert watched.wrong == []
 
@@ -305,6 +312,7 @@ def test_the_report_has_n_and_interval_and_the_table_finds_disagreements(
 
 
 def test_the_smallest_set_or_why_there_is_none(new_context: Contexts, server: Server) -> None:
+    grade_some(server, "judged", 12, lambda text: not (is_long(text) or has_placeholder(text)))
     page = opened(new_context, server, "/p/judged/alignment", person="chooser").page
     page.get_by_label("Coverage at least, %").fill("100")
     page.get_by_role("button", name="Find it").click()
@@ -312,6 +320,14 @@ def test_the_smallest_set_or_why_there_is_none(new_context: Contexts, server: Se
     page.get_by_label("Coverage at least, %").fill("1")
     page.get_by_role("button", name="Find it").click()
     expect(page.get_by_text("These counts chose the set, so they flatter it.")).to_be_visible()
+    page.get_by_role("button", name="Use this set").click()
+    expect(page.get_by_text("In use instead of one judge for each criterion")).to_be_visible(
+        timeout=WITHIN_MS
+    )
+    expect(page.get_by_text("The smallest set: 1 judge. Cross-validated")).to_be_visible()
+    expect(page.get_by_role("region", name="Judges", exact=True)).to_contain_text("in the set")
+    page.get_by_role("button", name="Back to one judge for each criterion").click()
+    expect(page.get_by_text("1 chosen judge. Measured on the grades")).to_be_visible(timeout=WITHIN_MS)
 
 
 def test_a_project_of_the_other_kind_is_pointed_out(new_context: Contexts, server: Server) -> None:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 COLUMNS = [
     grid_column("Criterion", "name"),
     grid_column("Judge", "name"),
-    grid_column("In use", "name"),
+    grid_column("In use", "name", "Which judge stands for the criterion, and why"),
     grid_column("Coverage", "interval", "Of the bad outputs, the share that it fails (true negative rate)"),
     grid_column("False failures", "interval", "Of the good outputs, the share that it fails"),
     grid_column(
         "Alignment", "interval", "Harmonic mean of coverage and the share of good outputs that it passes"
     ),
     grid_column("Graded", "number", "Outputs with a grade and a verdict"),
-    grid_column("Undecided", "number", "Outputs in error, not applicable, or not run"),
+    grid_column("Open", "number", "Outputs in error, not applicable, or not run"),
 ]
 
 
@@ -60,7 +60,8 @@ class JudgesView(Viewer):
         """The judges of this report; the open one stays open."""
         criteria = [report.overall, *report.criteria]
         self._pairs = [(criterion, judge) for criterion in criteria for judge in criterion.judges]
-        rows = [_row(criterion, judge) for criterion, judge in self._pairs]
+        together = None if report.chosen.adopted is None else report.chosen.judges
+        rows = [_row(criterion, judge, together) for criterion, judge in self._pairs]
         rows += [[c.criterion.name, "no judge", *[None] * 6] for c in report.criteria if not c.judges]
         self._grid.show(COLUMNS, rows)
         ids = [judge.judge.id for _, judge in self._pairs]
@@ -115,11 +116,14 @@ def confusion_grid(report: JudgeReport) -> Viewable:
     return grid
 
 
-def _row(criterion: CriterionReport, report: JudgeReport) -> list[Any]:
+def _row(criterion: CriterionReport, report: JudgeReport, together: tuple[int, ...] | None) -> list[Any]:
+    """together: the judges of a set that is in use instead of one judge for each criterion."""
     found = report.alignment
     used = None
-    if criterion.chosen == report.judge.id:
-        used = {"person": "chosen by hand", "best": "the best", "only": "the only one", "none": "the oldest"}[
+    if together is not None:
+        used = "in the set" if report.judge.id in together else None
+    elif criterion.chosen == report.judge.id:
+        used = {"person": "by hand", "best": "best", "only": "only one", "none": "oldest"}[
             criterion.chosen_by
         ]
     undecided = report.n_errors + report.n_abstained + report.n_not_run

@@ -68,11 +68,16 @@ class SetView(Viewer):
 
 
 class SetChooser(Viewer):
-    """Finds the fewest judges that meet both limits, or says why there is no such set."""
+    """Finds the fewest judges that meet both limits, or says why there is no such set; takes a set into use.
 
-    def __init__(self, project: GradingProject) -> None:
+    on_change is called after other judges came into use.
+    """
+
+    def __init__(self, project: GradingProject, on_change: Callable[[], None]) -> None:
         super().__init__()
         self._project = project
+        self._on_change = on_change
+        self._in_use = place()
         self._coverage = text_field("Coverage at least, %", "80", width=180)
         self._ffr = text_field("False failures at most, %", "20", width=200)
         self._found = place()
@@ -81,9 +86,37 @@ class SetChooser(Viewer):
         return card(
             "The smallest set of judges",
             "Fewest judges, and cheapest among equals, that meet both limits on the graded outputs.",
+            self._in_use,
             line(self._coverage, self._ffr, button("Find it", self._find)),
             self._found,
         )
+
+    def show(self, report: AlignmentReport) -> None:
+        """Which set is in use, if one is."""
+        found = report.chosen.adopted
+        if found is None:
+            fill(self._in_use)
+            return
+        names = ", ".join(judge.name for judge in found.judges)
+        limits = (
+            f"coverage of {100 * found.min_coverage:g} % and at most {100 * found.max_ffr:g} % false failures"
+        )
+        fill(
+            self._in_use,
+            notice("In use instead of one judge for each criterion", f"{names}: found for a {limits}."),
+            line(
+                button("Back to one judge for each criterion", lambda: self._change(self._project.drop_set))
+            ),
+        )
+
+    def _change(self, change: Callable[[], object]) -> None:
+        try:
+            change()
+        except PlumblineError as error:
+            fill(self._found, notice("Not changed", str(error), tone="bad"))
+            return
+        fill(self._found)
+        self._on_change()
 
     def _find(self) -> None:
         try:
@@ -111,18 +144,16 @@ class SetChooser(Viewer):
             f"On the graded outputs, as counted: coverage {100 * (found.coverage or 0):.0f} %, false failures "
             f"{100 * (found.ffr or 0):.0f} %. These counts chose the set, so they flatter it."
         )
-        fill(self._found, notice(chosen, counted + implied, tone="good"))
+        use = button("Use this set", lambda: self._change(lambda: self._project.adopt_set(*limits)))
+        parts = [line(use)] if found.ids else []
+        fill(self._found, notice(chosen, counted + implied, tone="good"), *parts)
 
 
 def _basis(report: AlignmentReport) -> str:
     n_judges = len(report.chosen.judges)
     if n_judges == 0:
         return "There is no judge yet: add some on the Judges page."
-    judges = (
-        "1 chosen judge"
-        if n_judges == 1
-        else f"{n_judges} chosen judges together: an output fails when any of them fails it"
-    )
+    judges = _judges_in_words(n_judges, report.chosen.adopted is not None)
     parts = [f"{judges}. {METHODS[report.chosen.method][0].upper()}{METHODS[report.chosen.method][1:]}."]
     if report.chosen.corrected is not None:
         apparent = share_in_words(report.chosen.apparent.alignment)
@@ -141,6 +172,13 @@ def _basis(report: AlignmentReport) -> str:
             f"{report.chosen.n_undecided:,} outputs without a decision of the set (errors, not run) are left out."
         )
     return " ".join(parts)
+
+
+def _judges_in_words(n: int, adopted: bool) -> str:
+    what = "1 chosen judge" if n == 1 else f"{n} chosen judges together"
+    if adopted:
+        what = f"The smallest set: {n} {'judge' if n == 1 else 'judges together'}"
+    return what if n == 1 else f"{what}: an output fails when any of them fails it"
 
 
 def _grades_needed(report: AlignmentReport) -> str:

@@ -47,6 +47,7 @@ class CriteriaList(Viewer):
         self._ids: list[int] = []
         self._grid = Grid(on_open=lambda row: on_open(self._ids[row]), caption="Criteria", rows_height=420)
         self._more = place()
+        self._earlier = button("Dropped and merged", self._show_earlier)
 
     def __panel__(self) -> Viewable:
         shown = card(
@@ -57,6 +58,7 @@ class CriteriaList(Viewer):
                 button("Write one", self._write),
                 button("From the library", self._library),
                 button("Ask a model", self._propose),
+                self._earlier,
             ),
             self._more,
         )
@@ -69,6 +71,7 @@ class CriteriaList(Viewer):
         self._ids = [each.id for each in criteria]
         self._grid.show(COLUMNS, [self._row(each) for each in criteria])
         self._grid.selected = self._ids.index(selected) if selected in self._ids else -1
+        self._earlier.visible = bool(self._retired())
 
     def show_proposals(self, proposals: list[ProposedCriterion]) -> None:
         """What a model proposed, each to be taken or left."""
@@ -86,6 +89,30 @@ class CriteriaList(Viewer):
             for each in proposals
         ]
         fill(self._more, sentence("Proposed by the model. Take what fits; you can reword it."), *parts)
+
+    def _retired(self) -> list[Criterion]:
+        return [each for each in self._project.criteria(include_inactive=True) if each.status != "active"]
+
+    def _show_earlier(self) -> None:
+        names = {each.id: each.name for each in self._project.criteria(include_inactive=True)}
+        parts = [
+            stack(
+                sentence(f"{each.name}: {each.text}\n{_fate(each, names)}"),
+                line(button("Bring it back", lambda each=each: self._restore(each.id))),  # type: ignore[misc]
+                gap=4,
+            )
+            for each in self._retired()
+        ]
+        fill(self._more, sentence("Out of use, with their grades kept."), *parts)
+
+    def _restore(self, criterion_id: int) -> None:
+        try:
+            self._project.book.restore(criterion_id)
+        except PlumblineError as error:
+            fill(self._more, notice("Not brought back", str(error), tone="bad"))
+            return
+        fill(self._more)
+        self._on_open(criterion_id)
 
     def _row(self, criterion: Criterion) -> list[str]:
         grades = [g for g in self._project.grades(criterion.id) if g.passed is not None]
@@ -112,3 +139,9 @@ class CriteriaList(Viewer):
             fill(self._more, notice("Not added", str(error), tone="bad"))
             return
         self._on_open(added.id)
+
+
+def _fate(criterion: Criterion, names: dict[int, str]) -> str:
+    if criterion.merged_into is None:
+        return "Dropped."
+    return f"Merged into {names.get(criterion.merged_into, 'another')}."

@@ -16,7 +16,7 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.importers.outputs_mapping import GradeColumn, VerdictColumn, verdict_column
 
 NONE = "(none)"
-FIELD_PX = 170
+FIELD_PX = 140
 LIMIT_HINT = "4"
 
 
@@ -28,11 +28,11 @@ class GradeRow(Viewer):
     ) -> None:
         super().__init__()
         options = [NONE, *columns]
-        self._column = _choice("Column of grades", options, given.column)
+        self._column = _choice("Grades in", options, given.column)
         self._grader = _text("Graded by", given.grader)
         self._criterion = _text("Criterion", placeholder="overall")
-        self._note = _choice("Column of remarks", options, given.note)
-        self._limit = _text("Numbers: good from", placeholder=LIMIT_HINT)
+        self._note = _choice("Remarks in", options, given.note)
+        self._limit = _text("Good from (number)", placeholder=LIMIT_HINT)
         self._remove = button("Remove these grades", lambda: on_remove(self))
 
     def __panel__(self) -> Viewable:
@@ -64,12 +64,12 @@ class VerdictRow(Viewer):
         super().__init__()
         options = [NONE, *columns]
         self._columns = columns
-        self._column = _choice("Column of verdicts", options, given.column)
+        self._column = _choice("Verdicts in", options, given.column)
         self._judge = _text("Judge", given.judge)
-        self._score = _choice("Column of scores", options, given.score)
-        self._explanation = _choice("Column of explanations", options, given.explanation)
+        self._score = _choice("Scores in", options, given.score)
+        self._explanation = _choice("Explanations in", options, given.explanation)
         self._criterion = _text("Criterion", placeholder="overall")
-        self._limit = _text("Numbers: pass from", placeholder=LIMIT_HINT)
+        self._limit = _text("Pass from (number)", placeholder=LIMIT_HINT)
         self._remove = button("Remove these verdicts", lambda: on_remove(self))
         self._column.param.watch(self._propose, "value")
 

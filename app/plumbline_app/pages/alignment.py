@@ -45,8 +45,10 @@ class AlignmentPage(GradingPage):
             heading("Alignment", BELOW), button("Measure again", self._draw), **{"flex-wrap": "nowrap"}
         )
         self._systems = SystemsView()
-        chooser = SetChooser(self.grading)
-        return page_column(top, self._said, self._set, self._judges, self._systems, chooser, self._table)
+        self._chooser = SetChooser(self.grading, self._draw)
+        return page_column(
+            top, self._said, self._set, self._judges, self._chooser, self._systems, self._table
+        )
 
     def load(self) -> None:
         """Measure; takes a second or two with many judges."""
@@ -58,6 +60,7 @@ class AlignmentPage(GradingPage):
             fill(self._said, *self._next_steps(report.n_graded, len(report.chosen.judges)))
             self._set.show(report)
             self._judges.show(report)
+            self._chooser.show(report)
             criteria = {each.id: each for each in [self.grading.overall(), *self.grading.criteria()]}
             self._systems.show(self.grading.compare_systems(), criteria)
             self._table.show()

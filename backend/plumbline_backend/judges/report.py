@@ -23,6 +23,7 @@ from plumbline_backend.domain.alignment import (
 )
 from plumbline_backend.domain.grades import Criterion, GradingJudge
 from plumbline_backend.domain.optimism import Choose, cross_validated
+from plumbline_backend.judges.adopted import AdoptedSet, adopted, chooser
 from plumbline_backend.judges.choose import Candidate, best_of
 from plumbline_backend.judges.graders import GraderAgreement, agreement_of
 from plumbline_backend.judges.verdicts import ERROR, FAILED, NOT_RUN, PASSED, VerdictTable
@@ -81,6 +82,7 @@ class CriterionReport:
 class SetReport:
     """The chosen judges together: an output fails when any of them fails it.
 
+    adopted: they are a smallest set that a person took into use; else one judge stands for each criterion.
     apparent: measured on the grades that also chose the judges, so too good where several were to choose from.
     corrected: the same without that optimism, None while it cannot be told. method: says which of them to show and
     how it came about. more_grades: until the interval of the alignment is as narrow as asked, None: never.
@@ -92,6 +94,7 @@ class SetReport:
     method: Method
     n_undecided: int
     more_grades: int | None
+    adopted: AdoptedSet | None = None
 
     @property
     def alignment(self) -> Alignment:
@@ -218,13 +221,20 @@ def set_report(
     target_width: float,
 ) -> SetReport:
     """The chosen judges together, with and without the optimism of their choice."""
+    together = adopted(project)
     ids = [report.chosen for report in reports if report.chosen is not None]
+    if together is not None:
+        ids = [judge.id for judge in together.judges]
     codes = table.only(ids).as_set()
     known, rng = decided(codes), np.random.default_rng(project.seed)
     cells = cells_of(codes[known] == FAILED, truth[known], strata[known])
     corrected = None
-    if any(report.chosen_by == "best" for report in reports):
-        choose = _chooser(project, reports, table)
+    if together is not None or any(report.chosen_by == "best" for report in reports):
+        choose = (
+            _chooser(project, reports, table)
+            if together is None
+            else chooser(together, candidates_of(list(table.judges), table), table)
+        )
         corrected = cross_validated(
             choose, codes == FAILED, np.where(known, truth, UNGRADED), strata, rng, known
         )
@@ -232,18 +242,19 @@ def set_report(
         judges=tuple(ids),
         apparent=summarise(cells, draw_tables(cells, rng)),
         corrected=corrected,
-        method=_method(reports, corrected),
+        method=_method(reports, corrected, together is not None),
         n_undecided=int((~known).sum()),
         more_grades=grades_needed(cells, "alignment", target_width, rng) if ids else None,
+        adopted=together,
     )
 
 
-def _method(reports: list[CriterionReport], corrected: Alignment | None) -> Method:
-    if all(report.chosen is None for report in reports):
+def _method(reports: list[CriterionReport], corrected: Alignment | None, adopted: bool) -> Method:
+    if not adopted and all(report.chosen is None for report in reports):
         return "no judges"
     if corrected is not None:
         return "cross-validated"
-    open_choice = any(len(r.judges) > 1 and r.chosen_by != "person" for r in reports)
+    open_choice = adopted or any(len(r.judges) > 1 and r.chosen_by != "person" for r in reports)
     return "too few grades" if open_choice else "no choice"
 
 

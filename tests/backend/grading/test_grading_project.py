@@ -457,6 +457,35 @@ def test_the_smallest_set_by_integer_programming(judged):
     refused = judged.choose_set(0.95, 0.05)
     assert not refused.feasible
     assert refused.reason.startswith("coverage: all judges together fail")
+    with pytest.raises(ConflictError, match="there is no such set: coverage: all judges together fail"):
+        judged.adopt_set(0.95, 0.05)
+
+
+def test_a_smallest_set_in_use_is_measured_drawn_by_and_exported(judged, tmp_path):
+    criterion = judged.criteria()[0]
+    extra = judged.add_judge(
+        criterion.id, "assertion", "never", {"code": "def check(o, c):\n    return True"}
+    )
+    judged.wait(judged.run_judge(extra.id))
+    grade_many(judged, judged.grader("ada"), 40)
+    found = judged.adopt_set(0.3, 0.05)
+    (one,) = judged.chosen_judges()
+    assert (one.id,) == found.ids
+    report = judged.alignment_report()
+    assert report.chosen.judges == found.ids
+    assert report.chosen.method == "cross-validated"  # the set is found again without some of the grades
+    assert (report.chosen.adopted.min_coverage, report.chosen.adopted.max_ffr) == (0.3, 0.05)
+    exported = judged.export("pytest", tmp_path / "checks") / "test_outputs.py"
+    assert exported.read_text().count("def check") == 1
+    edited = judged.edit_judge(one.id, {"code": SHORT.replace("20", "19")})
+    assert [judge.id for judge in judged.chosen_judges()] == [edited.id]  # its newest version
+    judged.bench.retire(edited.id)
+    assert len(judged.chosen_judges()) == 2  # nothing is left of the set: one for each criterion again
+    judged.bench.retire(edited.id, retired=False)
+    judged.select_judge(criterion.id, None)
+    assert judged.alignment_report().chosen.adopted is None
+    with pytest.raises(ConflictError, match="need no judge at all"):
+        judged.adopt_set(0.0, 0.05)
 
 
 # Edges of the data

@@ -95,9 +95,13 @@ def test_promptfoo_configuration(graded, tmp_path):
     graded.add_judge(
         graded.add_criterion("Kind", "The tone is kind.", by="ada").id, "imported", "outside", {}
     )
+    warm = graded.add_criterion("Warm", "The tone is warm.", by="ada", guidelines="Not gushing.")
+    graded.add_judge(warm.id, "llm", "warmth", {"grader": "binary"})
     config = yaml.safe_load(graded.export("promptfoo", tmp_path / "promptfoo.yaml").read_text())
     assert config["providers"] == ["echo"]
-    assert [a["type"] for a in config["defaultTest"]["assert"]] == ["python", "python"]
+    assert [a["type"] for a in config["defaultTest"]["assert"]] == ["python", "python", "llm-rubric"]
+    rubric = config["defaultTest"]["assert"][2]
+    assert (rubric["metric"], rubric["value"]) == ("warmth", "The tone is warm. Not gushing.")
     assert len(config["tests"]) == 60
     first = config["tests"][0]
     assert first["vars"]["plumbline_output"] == graded.output(0).response
