@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from plumbline_backend.criteria.book import OVERALL_TEXT, classes_of
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
-from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
+from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.grades import FAIL, PASS, Criterion, Verdict
 from plumbline_backend.domain.types import Job, NewJudgement
 from plumbline_backend.importers.outputs import FoundOutput, accepted, n_alike, write_outputs
@@ -26,8 +26,7 @@ CAME_ALONG = "grades_and_verdicts.json"
 """Beside the pool: what the file said of its outputs, until it is in the ledger."""
 DEMOS = {"replies": ("Replies to customers", "support_replies")}
 """Grading demos: title and folder. Their outputs were written for this purpose; see the source note in it."""
-DATA_FOLDERS = (Path(__file__).parent / "data", Path(__file__).parents[2] / "data")
-"""Where an installed package and a checkout keep them."""
+DATA = Path(__file__).parent / "data"
 
 
 def import_outputs(spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Mapping[str, Any]:
@@ -99,14 +98,11 @@ def start(
 
 
 def demo_file(name: str) -> tuple[str, Path]:
-    """Title and file of a grading demo. Raises InputError with the nearest name, NotFoundError without its file."""
+    """Title and file of a grading demo. Raises InputError with the nearest name."""
     if name not in DEMOS:
         raise InputError(f"grading demo {name!r} does not exist; {did_you_mean(name, DEMOS)}")
     title, folder = DEMOS[name]
-    for place in DATA_FOLDERS:
-        if (place / folder / "outputs.jsonl").is_file():
-            return title, place / folder / "outputs.jsonl"
-    raise NotFoundError(f"grading demo {name!r}: its file is missing from this installation")
+    return title, DATA / folder / "outputs.jsonl"
 
 
 def demo_slug(workspace: Workspace, name: str) -> str | None:
