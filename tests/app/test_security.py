@@ -271,6 +271,26 @@ def test_no_page_can_be_read_from_elsewhere(team: Team) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
+def test_nothing_is_started_by_a_link(team: Team) -> None:
+    """What a link of somebody else's opens, with the cookie that goes with it, starts and changes nothing."""
+    client, store = team.client("boss"), team.workspace.store
+    state = [
+        store.jobs.list(limit=1000),
+        team.workspace.project("things").history(limit=1000),
+        store.projects.list(),
+    ]
+    paths = [path for method, path in team.routes() if method == "GET" and path.startswith("/api/")]
+    assert len(paths) > 30
+    for path in paths:
+        client.get(path, headers={"sec-fetch-site": "cross-site"})
+    after = [
+        store.jobs.list(limit=1000),
+        team.workspace.project("things").history(limit=1000),
+        store.projects.list(),
+    ]
+    assert after == state
+
+
 # Uploads and files.
 
 
