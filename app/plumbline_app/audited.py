@@ -38,6 +38,8 @@ CALLS: Mapping[str, str] = {
     "desk.team.adjudicate": "last word given",
     "desk.trust.use_calibrator": "settings changed",
     "desk.trust.add_outside": "scores imported",
+    "desk.trust.choose_operating_point": "settings changed",
+    "desk.trust.scope.choose": "settings changed",
     "start_import": "import started",
     "start_import_outputs": "import started",
     "start_demo": "import started",

@@ -23,7 +23,8 @@ from plumbline_app.commands.simulate import simulate
 from plumbline_app.doctor import examine
 from plumbline_backend.domain.errors import InputError, PlumblineError
 from plumbline_backend.domain.types import COLUMN_ROLES, Column, Job
-from plumbline_backend.workspace import DEFAULT_QUESTION, Workspace, open_workspace
+from plumbline_backend.registry import KINDS
+from plumbline_backend.workspace import DEFAULT_KIND, Workspace, open_workspace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -108,7 +109,8 @@ def import_(
     label_use: Annotated[
         str, typer.Option(help="What a label column is for: reference, training or ignore")
     ] = "reference",
-    question: Annotated[str, typer.Option(help="What is asked of every item")] = DEFAULT_QUESTION,
+    kind: Annotated[str, typer.Option(help=f"Of the question: {', '.join(KINDS.names())}")] = DEFAULT_KIND,
+    question: Annotated[str, typer.Option(help="What is asked of every item; default: by the kind")] = "",
     skip_bad_rows: Annotated[bool, typer.Option(help="Import the rest and list what was skipped")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show the guessed roles and stop")] = False,
     workspace: WorkspaceOption = Path("workspace"),
@@ -122,7 +124,7 @@ def import_(
             _print_columns(columns, as_json)
             return
         job = opened.start_import(
-            file, name or file.stem, columns, label_use=label_use, text=question,  # type: ignore[arg-type]
+            file, name or file.stem, columns, label_use=label_use, kind=kind, text=question,  # type: ignore[arg-type]
             on_problem="skip" if skip_bad_rows else "refuse",
         )  # fmt: skip
         done = _follow(opened, job)

@@ -70,6 +70,7 @@ class ClassEdit(Body):
     color: str | None = None
     key: str | None = None
     description: str | None = None
+    parent: str | None = None
     text: str = ""
 
 
@@ -175,7 +176,7 @@ def _sync(project: Project, judge: Judge, body: Sync) -> dict[str, Any]:
     return {
         "acks": acks,
         "asks": ask_states(project, asks),
-        "status": status_state(project.status(), question.version),
+        "status": status_state(project.status(), question.version, project.loop.kind.headline),
     }
 
 
@@ -204,9 +205,9 @@ def _apply(project: Project, judge: Judge, operation: Operation, ids: dict[str, 
 
 
 def _edit(project: Project, edit: ClassEdit, by: str) -> Any:
-    given = edit.model_dump(include={"name", "color", "key", "description"}, exclude_none=True)
+    given = edit.model_dump(include={"name", "color", "key", "description", "parent"}, exclude_none=True)
     if edit.kind == "add":
-        name = given.pop("name", "")
+        name, _ = given.pop("name", ""), given.pop("parent", None)
         return project.add_class(name, **{k: v for k, v in given.items() if v}, by=by)
     if edit.kind == "edit":
         return project.edit_class(edit.class_id, by=by, **given)

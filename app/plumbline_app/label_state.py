@@ -24,6 +24,7 @@ def question_state(question: Question) -> dict[str, Any]:
     keys = effective_keys(question)
     return {
         "version": question.version,
+        "kind": question.kind,
         "text": question.text,
         "guidelines": question.guidelines,
         "classes": [
@@ -35,14 +36,20 @@ def question_state(question: Question) -> dict[str, Any]:
                 "own_key": c.key or "",
                 "description": c.description,
                 "merged_into": c.merged_into,
+                "parent": c.parent,
             }
             for c in question.classes
         ],
     }
 
 
-def status_state(status: LoopStatus, question_version: int) -> dict[str, Any]:
-    """What the side panel shows. `accuracy` is [value, low, high, n] on the random stream, or None."""
+def status_state(
+    status: LoopStatus, question_version: int, headline: tuple[str, str] = ("accuracy", "Accuracy")
+) -> dict[str, Any]:
+    """What the side panel shows. `accuracy` is [value, low, high, n] on the random stream, or None.
+
+    headline: key in the model's metrics and name of the figure that stands there.
+    """
     model = status.model
     return {
         "question_version": question_version,
@@ -55,7 +62,8 @@ def status_state(status: LoopStatus, question_version: int) -> dict[str, Any]:
         "stream_share": status.stream_share,
         "strategy": status.strategy,
         "model": None if model is None else {"version": model.version, "n_train": model.n_train},
-        "accuracy": None if model is None else _interval(model.metrics, "accuracy"),
+        "accuracy": None if model is None else _interval(model.metrics, headline[0]),
+        "measure": headline[1],
         "n_behind": status.n_behind,
         "training": None
         if status.training is None
@@ -67,8 +75,10 @@ def status_state(status: LoopStatus, question_version: int) -> dict[str, Any]:
 
 def strategies(project: Project) -> list[dict[str, str]]:
     """Every query strategy, plug-ins too, with its one-sentence explanation."""
-    offered = choices(plugins_beside(project.folders.models))
-    return [{"name": name, "explanation": explanation} for name, explanation in offered]
+    offered, own = choices(plugins_beside(project.folders.models)), project.loop.kind.strategies
+    return [
+        {"name": name, "explanation": explanation} for name, explanation in offered if not own or name in own
+    ]
 
 
 def ask_states(project: Project, asks: Iterable[Ask]) -> list[dict[str, Any]]:

@@ -201,7 +201,12 @@ def _build(
             return page_class(
                 replace(blank, grading=project_view(workspace.grading(slug), access, workspace))
             )
-        return page_class(replace(blank, project=project_view(workspace.project(slug), access, workspace)))
+        project = workspace.project(slug)
+        kind, section = project.loop.kind, page_class.section
+        if kind.sections is not None and section and section not in kind.sections:
+            reason = f"Questions of the kind {kind.title!r} have no page {page_class.heading!r}."
+            return MissingPage(blank, reason, "There is no such page here")
+        return page_class(replace(blank, project=project_view(project, access, workspace)))
     except NotFoundError as error:
         return MissingPage(blank, str(error))
 

@@ -61,14 +61,21 @@ READS = frozenset(
     | {"judges", "grades", "outputs", "n_outputs", "verdict_table"}
 )
 PARTS: dict[str, frozenset[str]] = {
-    "heads": frozenset({"comparison", "chosen", "seconds", "options", "old_and_new"}),
-    "loop": frozenset({"answers", "overlap", "training", "newest_model", "newest_query", "strategy", "head", "head_settings", "kind"}),
+    "heads": frozenset(
+        {"comparison", "chosen", "seconds", "options", "old_and_new"}
+        | {"recipe", "variants", "cannot", "domain_columns", "judged_columns"}
+    ),
+    "loop": frozenset(
+        {"answers", "overlap", "training", "newest_model", "newest_query", "strategy", "head"}
+        | {"head_settings", "kind"}
+    ),
     "desk": frozenset({"map", "health", "trust", "team"}),
     "desk.map": frozenset(
         {"stamp", "running", "points", "select", "more_like", "layouts", "colours", "at", "picture"}
     ),
     "desk.health": frozenset({"running", "last", "conflicts", "changed_minds", "balance"}),
-    "desk.trust": frozenset({"measured", "judges", "annotators", "predictions"}),
+    "desk.trust": frozenset({"measured", "judges", "annotators", "predictions", "scope", "operating_point"}),
+    "desk.trust.scope": frozenset({"chosen", "kept", "last"}),
     "desk.team": frozenset({"progress", "agreement", "disputes", "overlap", "is_blind", "comments"}),
     "desk.batches": frozenset(),
     "desk.review": frozenset(),

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend.domain.types import JudgeKind, Positions, Question, State, Stratum
+from plumbline_backend.domain.types import Labels as Labels
+from plumbline_backend.kinds.base import Kind
+from plumbline_backend.kinds.choice import Choice
 from plumbline_backend.store import Store
 from plumbline_backend.store.ledger import LEARNT_FROM
 
@@ -27,21 +30,18 @@ class Answer(NamedTuple):
     id: int
     state: State
     class_id: str | None
+    """The answer as it stands in the ledger: a class id, or what the question's kind writes (domain.answer_forms)."""
     stratum: Stratum
-
-
-class Labels(NamedTuple):
-    """Items and, for each, the index of its class in the list of class ids given with the request."""
-
-    items: Positions
-    targets: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class Answers:
     """The current judgements of one question. Safe to use from several threads."""
 
-    def __init__(self, store: Store, question_id: int, reserve: Positions, n_items: int) -> None:
+    def __init__(
+        self, store: Store, question_id: int, reserve: Positions, n_items: int, kind: Kind | None = None
+    ) -> None:
         self._store = store
+        self._kind = kind or Choice()
         self._question_id = question_id
         self._in_reserve = np.zeros(n_items, dtype=bool)
         self._in_reserve[reserve] = True
@@ -139,28 +139,32 @@ class Answers:
         return np.array(sorted(items), dtype=np.int64)
 
     def training(self, question: Question) -> tuple[Labels, tuple[str, ...]]:
-        """Labels outside the reserve, and the ids of the classes that occur in them, in schema order."""
+        """Labels outside the reserve, and the ids of the classes that can be learned from them, in schema order."""
+        rows = self._training_rows(question)
+        classes = self._kind.classes(question, (answer for _, answer in rows))
+        return self._kind.labels(rows, classes, question), classes
+
+    def _training_rows(self, question: Question) -> list[tuple[int, str]]:
+        """(item, answer in today's classes) of every item that may be trained on, by item."""
+        today = self._kind.form.today
         with self._lock:
             chosen = {i: a.class_id for i, a in self._imported.items() if a.class_id is not None}
             chosen |= {i: c for i in self._people if (c := self._majority(i, question)) is not None}
-        rows = [(i, question.resolve(c)) for i, c in sorted(chosen.items()) if not self._in_reserve[i]]
-        present = {c for _, c in rows}
-        classes = tuple(c.id for c in question.active if c.id in present)
-        return _labels(rows, classes), classes
+        return [(i, today(question, c)) for i, c in sorted(chosen.items()) if not self._in_reserve[i]]
 
     def training_by_stratum(self, question: Question) -> list[tuple[str, str]]:
-        """For each item that is trained on, its class id and how it came to be asked ("imported" included)."""
-        labels, classes = self.training(question)
+        """For each class of each item that is trained on, its id and how the item came to be asked ("imported"
+        included)."""
         rows: list[tuple[str, str]] = []
         with self._lock:
-            for item, target in zip(labels.items.tolist(), labels.targets.tolist(), strict=True):
+            for item, answer in self._training_rows(question):
                 given = [a for a in self._people.get(item, {}).values() if a.state == "answered"]
                 stratum = max(given, key=lambda a: a.id).stratum if given else "imported"
-                rows.append((classes[target], stratum))
+                rows.extend((class_id, stratum) for class_id in self._kind.form.yes(question, answer))
         return rows
 
     def stream(self, question: Question, classes: tuple[str, ...]) -> Labels:
-        """Answers to asks of the random stream; -1 as the target where the class is not among `classes`."""
+        """Answers to asks of the random stream, as targets among `classes`."""
         with self._lock:
             rows = [
                 (item, choice)
@@ -169,7 +173,7 @@ class Answers:
                 and any(a.stratum == "stream" and a.state == "answered" for a in by_judge.values())
                 and (choice := self._majority(item, question)) is not None
             ]
-        return _labels(rows, classes)
+        return self._kind.truth(rows, classes, question)
 
     def state(self, item: int) -> State | None:
         """The state that people have given the item, or None."""
@@ -178,14 +182,14 @@ class Answers:
             return _item_state(by_judge) if by_judge else None
 
     def choice(self, item: int, question: Question) -> str | None:
-        """The class that most people gave the item, else the imported one, or None."""
+        """What most people answered of the item, in today's classes; else the imported answer, or None."""
         with self._lock:
             if item in self._people:
                 return self._majority(item, question)
             imported = self._imported.get(item)
-            return (
-                None if imported is None or imported.class_id is None else question.resolve(imported.class_id)
-            )
+            if imported is None or imported.class_id is None:
+                return None
+            return self._kind.form.today(question, imported.class_id)
 
     def items_with(self, question: Question, state: State | None, class_id: str | None) -> Positions:
         """Items in the given state, carrying the given class, or both, in ascending order; None asks for neither."""
@@ -195,14 +199,18 @@ class Answers:
                 item
                 for item in items
                 if (state is None or self.state(item) == state)
-                and (class_id is None or self.choice(item, question) == class_id)
+                and (class_id is None or self._carries(item, question, class_id))
             ]
         return np.array(found, dtype=np.int64)
 
+    def _carries(self, item: int, question: Question, class_id: str) -> bool:
+        answer = self.choice(item, question)
+        return answer is not None and class_id in self._kind.form.yes(question, answer)
+
     def disputed(self, question: Question) -> Positions:
-        """Items that people gave different classes and nobody has adjudicated, in ascending order."""
+        """Items that people answered differently and nobody has adjudicated, in ascending order."""
         with self._lock:
-            found = [item for item, by_judge in self._people.items() if _is_disputed(by_judge, question)]
+            found = [item for item, by_judge in self._people.items() if self._is_disputed(by_judge, question)]
         return np.array(sorted(found), dtype=np.int64)
 
     def n_by_state(self) -> Counter[str]:
@@ -214,7 +222,9 @@ class Answers:
         """How many items carry each class, by majority of the people's answers."""
         with self._lock:
             majority = (self._majority(item, question) for item in self._people)
-            return Counter(c for c in majority if c is not None)
+            return Counter(
+                c for answer in majority if answer is not None for c in self._kind.form.yes(question, answer)
+            )
 
     def _majority(self, item: int, question: Question) -> str | None:
         """`_reckon`, kept until the item is judged again or the question changes. The lock must be held."""
@@ -226,18 +236,22 @@ class Answers:
         return self._kept[item]
 
     def _reckon(self, item: int, question: Question) -> str | None:
-        """The class of the newest adjudication, else the one most people gave; among equals the one given last."""
+        """The newest adjudication, else what the people say together; in today's classes."""
         given = [a for a in self._people[item].values() if a.state == "answered" and a.class_id is not None]
         given = _last_word(given) or given
         if not given:
             return None
-        votes = Counter(question.resolve(a.class_id) for a in given if a.class_id is not None)
-        most = max(votes.values())
-        for answer in sorted(given, key=lambda a: -a.id):
-            resolved = question.resolve(str(answer.class_id))
-            if votes[resolved] == most:
-                return resolved
-        return None
+        newest_first = sorted(given, key=lambda a: -a.id)
+        return self._kind.form.vote(
+            question, [self._kind.form.today(question, str(a.class_id)) for a in newest_first]
+        )
+
+    def _is_disputed(self, by_judge: Mapping[int, Answer], question: Question) -> bool:
+        answers = by_judge.values()
+        if any(answer.stratum == "adjudication" for answer in answers):
+            return False
+        said = [self._kind.form.today(question, a.class_id) for a in answers if a.class_id is not None]
+        return self._kind.form.disagree(question, said)
 
     def _rows(self, kind: JudgeKind) -> list[tuple[int, int, Answer]]:
         arrays = self._store.ledger.current_arrays(self._question_id, judge_kinds=(kind,))
@@ -249,21 +263,6 @@ class Answers:
             (item, judge, Answer(row, state, answer, stratum))
             for item, judge, row, state, answer, stratum in columns
         ]
-
-
-def _labels(rows: list[tuple[int, str]], classes: tuple[str, ...]) -> Labels:
-    index = {class_id: i for i, class_id in enumerate(classes)}
-    return Labels(
-        np.array([item for item, _ in rows], dtype=np.int64),
-        np.array([index.get(class_id, -1) for _, class_id in rows], dtype=np.int64),
-    )
-
-
-def _is_disputed(by_judge: Mapping[int, Answer], question: Question) -> bool:
-    answers = by_judge.values()
-    if any(answer.stratum == "adjudication" for answer in answers):
-        return False
-    return len({question.resolve(a.class_id) for a in answers if a.class_id is not None}) > 1
 
 
 def _item_state(by_judge: Mapping[int, Answer]) -> State:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumbline_backend.domain.errors import ConflictError
-from plumbline_backend.domain.types import Interval, LabelClass
+from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion
 from plumbline_backend.exporters.classifier.bundle import (
     ClassifierBundle,
     Provenance,
@@ -16,8 +16,9 @@ from plumbline_backend.exporters.classifier.bundle import (
     TransformState,
 )
 from plumbline_backend.heads.making import load_head
+from plumbline_backend.kinds.base import KindReport
 from plumbline_backend.pool.features import load_features
-from plumbline_backend.report import ModelReport
+from plumbline_backend.report import ModelReport, kind_report, model_report
 from plumbline_backend.trust.serving import calibration_note, folded, serving_calibrator
 
 if TYPE_CHECKING:
@@ -33,19 +34,56 @@ def write(project: Project, folder: Path) -> Path:
         export_classifier,  # onnx takes a second to import
     )
 
-    report = project.report()
-    if report is None:
+    model = project.loop.newest_model()
+    if model is None:
         raise ConflictError(
             f"project {project.slug!r} has no model to export yet. {project.status().waiting}"
         )
-    merged = [c for c in report.model.metrics["classes"] if project.question().resolve(c) != c]
+    merged = [c for c in model.metrics["classes"] if project.question().resolve(c) != c]
     if merged:
         names = {c.id: c.name for c in project.question().classes}
         raise ConflictError(
-            f"model version {report.model.version} still knows {', '.join(repr(names[c]) for c in merged)}, "
+            f"model version {model.version} still knows {', '.join(repr(names[c]) for c in merged)}, "
             "merged since; the next version, trained in a moment, does not"
         )
+    own = kind_report(project, model)
+    if own is not None and not project.loop.kind.also_a_choice:
+        return export_classifier(bundle_of_kind(project, own), folder)
+    report = model_report(project, model.id)
+    if report is None:
+        raise ConflictError(f"model version {model.version} was deleted while it was being exported")
     return export_classifier(bundle_of(project, report), folder)
+
+
+def bundle_of_kind(project: Project, report: KindReport) -> ClassifierBundle:
+    """The model of a question kind that is not one softmax over classes, in the kind's own measures."""
+    question, model = project.question(), report.model
+    head = load_head(project.folders.models / model.folder)
+    named = {c.id: c for c in question.classes}
+    return ClassifierBundle(
+        question=question.text,
+        guidelines=question.guidelines,
+        question_version=question.version,
+        classes=tuple(_trained_class(named[class_id]) for class_id in model.metrics["classes"]),
+        transforms=_transforms(project),
+        program=head.program(),
+        width=head.width_,
+        head=head.name,
+        temperature=model.metrics["temperature"],
+        metrics={figure.name: figure.value for figure in report.figures},
+        provenance=_provenance(project, model, report.n),
+        per_class={
+            row.of.id: {
+                name: value
+                for (name, _), value in zip(report.headers, row.cells, strict=True)
+                if isinstance(value, Interval)
+            }
+            for row in report.rows
+        },
+        calibration_note=model.metrics["temperature_note"],
+        link=project.loop.kind.link,
+        above=project.loop.kind.above(question, model),
+    )
 
 
 def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
@@ -72,8 +110,9 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
             "expected calibration error": evaluation.ece,
             "negative log-likelihood": evaluation.nll,
             "Brier score": evaluation.brier,
+            **_own_figures(project, report.model),
         },
-        provenance=_provenance(project, report),
+        provenance=_provenance(project, report.model, evaluation.n),
         per_class={
             class_id: {"precision": figures.precision, "recall": figures.recall, "F1": figures.f1}
             for class_id, figures in measured.items()
@@ -86,6 +125,12 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
         ),
         calibration_note=calibration_note(calibrator),
     )
+
+
+def _own_figures(project: Project, model: ModelVersion) -> dict[str, Interval]:
+    """What the question's kind measures beside."""
+    own = kind_report(project, model)
+    return {} if own is None else {figure.name: figure.value for figure in own.figures}
 
 
 def _trained_class(named: LabelClass) -> LabelClass:
@@ -101,15 +146,15 @@ def _transforms(project: Project) -> tuple[TransformState, ...]:
     return tuple(states)
 
 
-def _provenance(project: Project, report: ModelReport) -> Provenance:
-    model, status, question = report.model, project.status(), project.question()
+def _provenance(project: Project, model: ModelVersion, n_stream: int) -> Provenance:
+    status, question = project.status(), project.question()
     rows = project.loop.answers.training_by_stratum(question)
     return Provenance(
         project=project.name,
         data_hash=project.pool.data_hash,
         n_items=status.n_items,
         n_train=model.n_train,
-        n_stream=report.evaluation.n,
+        n_stream=n_stream,
         label_counts=Counter(class_id for class_id, _ in rows),
         asked=Counter(stratum for _, stratum in rows),
         n_by_state=status.n_by_state,

@@ -34,13 +34,13 @@ def write_labels(
 ) -> int:
     """Write what the ledger says to `path`; returns the number of rows. Raises InputError on a wrong option."""
     writer_class = LABEL_EXPORTERS.get(format_name)
+    question, kind = project.question(), project.loop.kind
     try:
-        writer = writer_class(**options)
+        writer = writer_class(**options, more=kind.columns(question))
     except TypeError as error:
         raise InputError(f"label export {format_name!r}: {error}") from error
-    question = project.question()
     rows = store.ledger.iter_rows(question.id, include_superseded=history)
-    return labels.write_labels(writer, path, labels.label_rows(rows, question, project.pool.keys))
+    return labels.write_labels(writer, path, labels.label_rows(rows, question, project.pool.keys, kind))
 
 
 def start(project: Project, store: Store, jobs: Jobs, what: str, options: Mapping[str, Any]) -> Job:

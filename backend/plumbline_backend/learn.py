@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,24 @@ from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.domain.types import Interval
 from plumbline_backend.evaluation import StreamEvaluation, evaluate_on_stream
 from plumbline_backend.heads.making import load_head, make_head
+from plumbline_backend.heads.network import Network
 from plumbline_backend.ingest import load_stream_order
 from plumbline_backend.pace.round import FILE as PACE_FILE
-from plumbline_backend.pace.round import Round, paired_on_stream, run_round, save_round, training_rows
+from plumbline_backend.pace.round import (
+    Round,
+    compared_on_held_out,
+    paired_on_stream,
+    run_round,
+    save_round,
+    training_rows,
+)
 from plumbline_backend.pool.matrix import FeatureMatrix
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.ranking import Calibrated, Model, rank_pool, save_ranking
 from plumbline_backend.registry import HEADS
+from plumbline_backend.training.gather import gather
+from plumbline_backend.training.prepare import prepare
+from plumbline_backend.training.recipe import Recipe
 
 SCORE_ROWS = 65_536
 """Items scored at a time: 100 MB of float32 features at 384 columns."""
@@ -45,7 +56,7 @@ def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     pool = Pool.open(Path(spec["pool"]))
     report(0.05, "training")
     with phases("fit"):
-        head = _fit(spec, pool.features)
+        head, recipe = _fit(spec, pool)
     report(0.2, "calibrating")
     with phases("calibrate"):
         measured = _measure(spec, head, pool.features)
@@ -55,9 +66,9 @@ def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     with phases("rank"):
         ranking = _rank(spec, head, measured, scores, pool)
     with phases("pace"):
-        paced = _pace(spec, head, measured, pool.features)
-    metrics = {**_metrics(spec, head, measured, phases), "pace": paced.summary}
-    return {"folder": _write(spec, head, scores, ranking, metrics, paced), "metrics": metrics}
+        paced = _pace(spec, head, measured, pool)
+    metrics = {**_metrics(spec, head, measured, phases), "pace": paced.summary, "recipe": recipe}
+    return {"folder": write_model(spec, head, scores, ranking, metrics, paced), "metrics": metrics}
 
 
 class Phases:
@@ -73,20 +84,49 @@ class Phases:
         self.seconds[name] = time.perf_counter() - start
 
 
-def _fit(spec: Mapping[str, Any], features: FeatureMatrix, with_pseudo: bool = True) -> Head:
+class Fitted(NamedTuple):
+    """A head that has learned, and what became of the recipe (its options, and facts for people)."""
+
+    head: Head
+    recipe: dict[str, Any]
+
+
+def _fit(spec: Mapping[str, Any], pool: Pool, with_pseudo: bool = True) -> Fitted:
     rows = training_rows(spec, with_pseudo)
-    return _new_head(spec, features).fit(
-        features.gather(rows.items),
-        rows.targets,
-        len(spec["classes"]),
-        sample_weight=rows.weights,
-        warm_start=_previous(spec, features.d),
+    x = pool.features.gather(rows.items)
+    recipe = Recipe.parse(spec["recipe"])
+    material = gather(spec, recipe, pool, rows.items, x)
+    rng = np.random.default_rng([spec["seed"], spec["version"], 4])
+    n_classes = len(spec["classes"])
+    ready = prepare(recipe, x, rows.targets, rows.weights, n_classes, material, rng)
+    head = new_head(spec, pool.features, ready.known)
+    if isinstance(head, Network):
+        head.checkpoint = _checkpoint(Path(spec["models"]))
+    head.fit(
+        x,
+        ready.targets,
+        n_classes,
+        sample_weight=ready.weights,
+        warm_start=previous_head(spec, pool.features.d),
     )
+    return Fitted(head, {"options": recipe.changed(), "facts": ready.facts})
 
 
-def _new_head(spec: Mapping[str, Any], features: FeatureMatrix) -> Head:
-    """The project's head, told what it asks for; unlabelled items are drawn outside labels and reserve."""
-    known = dict(spec["known"])
+def _checkpoint(models: Path) -> Path:
+    """Where a long training is gone on from when its worker was killed."""
+    folder = models / ".training"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "checkpoint"
+
+
+def new_head(
+    spec: Mapping[str, Any], features: FeatureMatrix, of_rows: Mapping[str, Any] | None = None
+) -> Head:
+    """The project's head, told what it asks for; unlabelled items are drawn outside labels and reserve.
+
+    of_rows: what is known of the items that it will be fitted on.
+    """
+    known = {**spec["known"], **(of_rows or {})}
     if "unlabelled" in HEADS.get(spec["head"]).needs:
         rng = np.random.default_rng([spec["seed"], spec["version"], 2])
         seen = np.union1d(
@@ -94,10 +134,11 @@ def _new_head(spec: Mapping[str, Any], features: FeatureMatrix) -> Head:
         )
         others = np.setdiff1d(np.arange(features.n), seen)
         known["unlabelled"] = features.gather(np.sort(rng.permutation(others)[:UNLABELLED]))
-    return make_head(spec["head"], known, spec["head_settings"])
+    settings = {**Recipe.parse(spec["recipe"]).head_settings(spec["head"]), **spec["head_settings"]}
+    return make_head(spec["head"], known, settings)
 
 
-def _previous(spec: Mapping[str, Any], n_features: int) -> Head | None:
+def previous_head(spec: Mapping[str, Any], n_features: int) -> Head | None:
     """The last head, as a start for the next, when it has the same kind, classes and features."""
     if spec["warm_start"] is None:
         return None
@@ -137,11 +178,12 @@ def _rank(
 ) -> Ranking:
     """The best items to ask, their utility and why; the reserve and what is closed are left out."""
     proba = Calibrated(head, measured.calibrator.proba)
-    return rank_pool(spec, pool, Model(scores, proba, lambda: _new_head(spec, pool.features)))
+    return rank_pool(spec, pool, Model(scores, proba, lambda: new_head(spec, pool.features)))
 
 
-def _pace(spec: Mapping[str, Any], head: Head, measured: StreamEvaluation, features: FeatureMatrix) -> Round:
+def _pace(spec: Mapping[str, Any], head: Head, measured: StreamEvaluation, pool: Pool) -> Round:
     """The round of the new head; where it learned from pseudo-labels, beside a head that did not."""
+    features = pool.features
     proposed = run_round(
         spec,
         lambda x: measured.calibrator.proba(head.logits(x)),
@@ -151,9 +193,17 @@ def _pace(spec: Mapping[str, Any], head: Head, measured: StreamEvaluation, featu
     paired = [0, 0, len(spec["stream_items"])]
     if spec["pace"]["items"] and spec["stream_items"]:
         x = features.gather(np.array(spec["stream_items"], dtype=np.int64))
-        without = _fit(spec, features, with_pseudo=False)
+        without = _fit(spec, pool, with_pseudo=False).head
         paired = paired_on_stream(spec, head.logits(x).argmax(axis=1), without.logits(x).argmax(axis=1))
-    given = {"paired": paired, "digest": spec["pace"]["digest"], "n_pseudo": len(spec["pace"]["items"])}
+    given: dict[str, Any] = {
+        "paired": paired,
+        "digest": spec["pace"]["digest"],
+        "n_pseudo": len(spec["pace"]["items"]),
+    }
+    if spec["pace"]["compare_from"] is not None and len(spec["train_items"]) >= spec["pace"]["compare_from"]:
+        given["held_out"] = compared_on_held_out(
+            spec, lambda: new_head(spec, features), features, load_stream_order(Path(spec["pool"]))
+        )
     return Round(proposed.arrays, {**proposed.summary, **given})
 
 
@@ -185,14 +235,15 @@ def as_json(interval: Interval) -> list[float | int | None]:
     return [None if np.isnan(v) else float(v) for v in interval[:3]] + [interval.n]
 
 
-def _write(
+def write_model(
     spec: Mapping[str, Any],
     head: Head,
     scores: PoolScores,
     ranking: Ranking,
     metrics: Mapping[str, Any],
-    paced: Round,
+    paced: Round | None,
 ) -> str:
+    """The new folder under `models`, complete at once; its name. paced: None without a pace."""
     models = Path(spec["models"])
     name = f"v{spec['version']:06d}-{uuid.uuid4().hex[:8]}"
     half_done = models / f".{name}"
@@ -202,7 +253,8 @@ def _write(
         np.save(half_done / f"{part}.npy", getattr(scores, part).astype(np.float32))
     np.save(half_done / "argmax.npy", scores.argmax.astype(np.int32))
     save_ranking(half_done, ranking)
-    save_round(half_done, paced)
+    if paced is not None:
+        save_round(half_done, paced)
     described = {"classes": spec["classes"], "metrics": metrics}
     (half_done / "model.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     _flush(half_done)

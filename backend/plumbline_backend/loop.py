@@ -37,10 +37,14 @@ from plumbline_backend.first_ranking import FirstRanking, class_texts
 from plumbline_backend.heads.making import DEFAULT
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.kinds.base import Kind
 from plumbline_backend.pace.pacing import Pacing, with_audits
 from plumbline_backend.ranking import load_ranking
+from plumbline_backend.registry import KINDS
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
+from plumbline_backend.training.asking import told_of
+from plumbline_backend.training.recipe import Recipe
 
 
 class Folders(NamedTuple):
@@ -70,7 +74,8 @@ class Loop:
         self.folders = folders
         self._settings = settings
         self._stream_order = stream_order
-        self.answers = Answers(store, question_id, stream_order, project.n_items)
+        self.kind: Kind = KINDS.get(store.questions.get(question_id).kind)()
+        self.answers = Answers(store, question_id, stream_order, project.n_items, self.kind)
         self.pacing = Pacing(store, project, question_id, folders.models, settings, self.answers)
         self._lock = threading.RLock()
         self._training: Job | None = None
@@ -154,6 +159,8 @@ class Loop:
         stream = self.answers.stream(question, active)
         newest = self.newest_model()
         spec = {
+            "kind": self.kind.name,
+            "kind_facts": self.kind.facts(question),
             "models": str(self.folders.models),
             "pool": str(self.folders.pool),
             "classes": list(classes),
@@ -169,6 +176,7 @@ class Loop:
             "head": self.head,
             "head_settings": self.head_settings,
             "known": self.known_to_head(),
+            **told_of(self.recipe, self.answers, question, classes, self._store.models.list(question.id)),
             "pace": self.pacing.for_fit(question, newest, classes),
             "ranking_length": self.ranking_length,
             "calibrate_from": self._settings["calibrate_from"],
@@ -180,7 +188,7 @@ class Loop:
         return self.jobs.start(
             "fit",
             self._project.id,
-            Work("fit", spec),
+            Work(self.kind.task, spec),
             on_result=lambda job, result: self._take_over(job, result, spec, seen),
             lane=f"fit-{self._project.id % 2}",
             summary=summary,
@@ -290,13 +298,23 @@ class Loop:
     @property
     def head(self) -> str:
         """Name of the head in force."""
-        return str(self._project_setting("head"))
+        own = self.kind.heads
+        if not own:
+            return str(self._project_setting("head"))
+        chosen = self._store.projects.get(self._project.slug).settings.get("head")
+        return str(chosen) if chosen in own else own[0]
 
     @property
     def head_settings(self) -> Mapping[str, Any]:
         """The head's own settings, as far as the project chose any."""
         stored = self._store.projects.get(self._project.slug).settings
         return dict(stored.get("head_settings", {}).get(self.head, {}))
+
+    @property
+    def recipe(self) -> Recipe:
+        """How a training treats the labels."""
+        stored = self._store.projects.get(self._project.slug).settings
+        return Recipe.parse(stored.get("recipe", {}))
 
     def known_to_head(self) -> dict[str, Any]:
         """What a head may ask of the project when it is made; what it has no use for it does not get."""
@@ -349,16 +367,9 @@ class Loop:
 
     def waiting(self) -> str:
         """Why no head can be trained yet, in words; empty when one can."""
-        labels, classes = self.answers.training(self.question())
-        if len(labels.items) == 0:
-            return "Answer a few items; the first model is trained as soon as two classes have an answer."
-        if len(classes) < 2:
-            (only,) = classes
-            name = next(c.name for c in self.question().classes if c.id == only)
-            return (
-                f"All {len(labels.items)} answers so far say {name!r}; a model needs answers of two classes."
-            )
-        return ""
+        question = self.question()
+        labels, classes = self.answers.training(question)
+        return self.kind.waiting(labels, classes, question)
 
     def _setup_changed(self, model: ModelVersion) -> bool:
         """Whether the model was made for another strategy, head or classes: a merge changes no judgement."""
@@ -370,6 +381,7 @@ class Loop:
             or self.pacing.changed_since(model)
             or made.get("head", DEFAULT) != self.head
             or made.get("head_settings", {}) != self.head_settings
+            or made.get("recipe", {}).get("options", {}) != self.recipe.changed()
         )
 
     def _keep_origin(self, new: NewJudgement) -> NewJudgement:

@@ -32,6 +32,7 @@ from plumbline_backend.domain.types import (
 from plumbline_backend.ingest import load_stream_order
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.kinds.base import KindReport
 from plumbline_backend.loop import Folders, Loop
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.project_heads import ProjectHeads
@@ -133,7 +134,7 @@ class Project:
         self._check(item, answer, state, note, seconds, client_uuid)
         question = self.question()
         if answer is not None:
-            schema.answerable(question, answer)
+            answer = self.loop.kind.form.checked(question, answer)
         return self.loop.record(
             NewJudgement(
                 item=item,
@@ -168,7 +169,7 @@ class Project:
         return found[0] if found else None
 
     def labelled_state(self, positions: Sequence[int]) -> list[LabelledState]:
-        """For each position what people say today; by majority where they differ."""
+        """For each position what people say today; by majority where they differ. `class_id` is the answer."""
         self.loop.answers.refresh()
         question = self.question()
         names = {judge.id: judge.name for judge in self._store.judges.for_project(self.row.id)}
@@ -289,6 +290,10 @@ class Project:
     def report(self, model_id: int | None = None) -> report.ModelReport | None:
         """How good a model is, measured on the random stream; the newest model unless another is named."""
         return report.model_report(self, model_id)
+
+    def kind_report(self, model_id: int) -> KindReport | None:
+        """A model in the measures of the question's kind, beside or in place of `report`; None for a choice."""
+        return report.kind_report(self, self._store.models.get(model_id))
 
     def learning_curve(self, with_reference: bool = True) -> LearningCurve:
         """Accuracy of every version on the same random-stream items, beside a random-sampling reference."""

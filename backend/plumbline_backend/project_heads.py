@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend import report
+from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.types import Interval, Job, ModelVersion
 from plumbline_backend.heads.base import Cost
-from plumbline_backend.heads.making import make_head
+from plumbline_backend.heads.making import make_head, settings_of
+from plumbline_backend.heads.memory import free_mib
 from plumbline_backend.jobs.executors import Work
-from plumbline_backend.model_selection import MAX_ITEMS, Comparison, from_json
+from plumbline_backend.model_selection import MAX_ITEMS, Candidate, Comparison, from_json
 from plumbline_backend.registry import HEADS
+from plumbline_backend.training.asking import told_of
+from plumbline_backend.training.doubt import LEAST_TRUSTED
+from plumbline_backend.training.gather import probability_columns
+from plumbline_backend.training.recipe import CHOICES, LABELS, Recipe
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
 
 
 KIND = "compare_heads"
+DOMAIN_ROLES = ("category", "metadata", "numeric")
+"""Columns of these kinds may say where an item comes from."""
 
 
 @dataclass(frozen=True)
 class HeadOption:
     """One head of the registry, as this project could train it.
 
-    cost: estimated for today's labels; refused: why it cannot be trained here, empty when it can.
+    cost: estimated for today's labels; refused: why it cannot be trained here, empty when it can. free_mib: memory
+    that is free now, None where the system does not tell.
     """
 
     name: str
     explanation: str
     cost: Cost
     refused: str
+    free_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,36 +79,152 @@ class ProjectHeads:
         training, classes = self._project.loop.answers.training(question)
         shape = (len(training.items), self._project.pool.features.d, max(2, len(classes)))
         known = self._project.loop.known_to_head()
-        found = []
-        for name in HEADS.names():
+        free, found = free_mib(), []
+        offered = self._project.loop.kind.heads
+        for name in offered or (
+            each for each in HEADS.names() if not getattr(HEADS.get(each), "ORDERED", False)
+        ):
             kind = HEADS.get(name)
-            found.append(
-                HeadOption(name, kind.explanation, kind.estimate(*shape), _refused(kind, shape, known))
-            )
+            refused = _refused(kind, shape, known)
+            found.append(HeadOption(name, kind.explanation, kind.estimate(*shape), refused, free))
         return found
 
-    def choose(self, name: str, settings: Mapping[str, Any] | None = None) -> None:
-        """Train this head from the next training on, which is due at once.
+    @property
+    def recipe(self) -> Recipe:
+        """What the project's trainings do with the labels."""
+        return self._project.loop.recipe
 
-        Raises InputError on a head or setting that does not exist, or that the project has no data for.
+    def choose(
+        self, name: str, settings: Mapping[str, Any] | None = None, recipe: Mapping[str, Any] | None = None
+    ) -> None:
+        """Train this head, with this recipe (None: the one in force), from the next training on, which is due at once.
+
+        Raises InputError on a head, setting or option that does not exist, that the head cannot follow, or that the
+        project has no data for.
         """
         loop = self._project.loop
-        make_head(name, {**loop.known_to_head(), "unlabelled": ()}, settings)
+        options = self.recipe if recipe is None else Recipe.parse(recipe)
+        given = {**options.head_settings(name), **(settings or {})}
+        make_head(name, {**loop.known_to_head(), "unlabelled": ()}, given)
+        self._check_material(options)
         kept = self._project.settings().get("head_settings", {})
-        self._project.set_settings(head=name, head_settings={**kept, name: dict(settings or {})})
+        self._project.set_settings(
+            head=name,
+            head_settings={**kept, name: dict(settings or {})},
+            recipe=options.changed(),
+        )
         loop.fit_soon()
 
+    def judged_columns(self) -> list[str]:
+        """Columns that hold a judge's probability for each trained class; empty where there are none."""
+        _, classes = self._project.loop.answers.training(self._project.question())
+        names = {each.id: each.name for each in self._project.question().classes}
+        columns = [column.name for column in self._project.pool.columns]
+        return probability_columns(columns, [names[c] for c in classes]) or [] if classes else []
+
+    def domain_columns(self) -> list[str]:
+        """Columns whose groups an aligned training could even out."""
+        return [column.name for column in self._project.pool.columns if column.role in DOMAIN_ROLES]
+
     def compare(self, names: Sequence[str]) -> Job:
-        """Try these heads on the training labels by cross-validation, in a worker; `comparison` has the result."""
+        """Try these heads on the training labels by cross-validation, in a worker; `comparison` has the result.
+
+        Each follows the project's recipe; one that cannot is tried without it.
+        """
+        stored = self._project.settings().get("head_settings", {})
+        return self._compare(
+            [
+                Candidate(name, name, stored.get(name, {}), self._recipe_for(name))
+                for name in names
+                if self.recipe.domain or "domains" not in settings_of(name)
+            ]
+        )
+
+    def compare_recipes(self) -> Job:
+        """Try the head in force with each option of a training alone; `comparison` has the result."""
+        head = self.chosen
+        stored = self._project.settings().get("head_settings", {}).get(head, {})
+        plain = Candidate(f"{head}, labels as they are", head, stored, Recipe())
+        return self._compare([plain, *(Candidate(name, head, stored, r) for name, r in self.variants())])
+
+    def variants(self) -> list[tuple[str, Recipe]]:
+        """(name, recipe) of every single option that the head in force can follow with this project's data.
+
+        A teacher is left out: it has learned from the labels that a comparison holds out.
+        """
+        found = []
+        for option, choices in CHOICES.items():
+            for choice in choices:
+                with_soft = {"soft": "annotators"} if option == "soft_loss" else {}
+                recipe = Recipe.parse({option: choice.value, **with_soft})
+                if choice.value in (getattr(Recipe(), option), "teacher"):
+                    continue
+                if not self.cannot(self.chosen, recipe):
+                    found.append((f"{self.chosen}, {LABELS[option].lower()}: {choice.words}", recipe))
+        return found
+
+    def cannot(self, head: str, recipe: Recipe) -> str:
+        """Why the head cannot follow the recipe with this project's data; empty when it can."""
+        if not recipe.domain and "domains" in settings_of(head):
+            return f"head {head!r} needs a column that must not matter"
+        try:
+            recipe.head_settings(head)
+            self._check_material(recipe)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def _recipe_for(self, head: str) -> Recipe:
+        """The recipe in force without its teacher, who knows what is held out; none where the head cannot follow."""
+        asked = self.recipe
+        if asked.soft == "teacher":
+            asked = replace(asked, soft="none", soft_loss="cross_entropy")
+        return Recipe() if self.cannot(head, asked) else asked
+
+    def _check_material(self, recipe: Recipe) -> None:
+        """Raises InputError where the project has nothing that the recipe could learn from."""
+        loop = self._project.loop
+        loop.answers.refresh()
+        if recipe.soft == "columns" and not self.judged_columns():
+            names = [each.name for each in self._project.question().active]
+            raise InputError(
+                f"no columns hold a judge's probabilities; expected one per class, such as 'p_{names[0]}'"
+            )
+        if recipe.soft == "annotators" and not loop.answers.items_of_several():
+            raise InputError("nobody's shares can be learned: no item was answered by more than one person")
+        if recipe.soft == "teacher" and not self._project.models():
+            raise InputError("there is no version yet that could teach")
+        if recipe.domain and recipe.domain not in self.domain_columns():
+            raise InputError(
+                f"column {recipe.domain!r} does not exist; {did_you_mean(recipe.domain, self.domain_columns())}"
+            )
+        told = self._told(recipe)
+        if recipe.doubt == "trusted" and len(told["trusted"]) < LEAST_TRUSTED:
+            raise InputError(
+                f"{len(told['trusted'])} labels were settled by two or more people; weighing by trusted labels "
+                f"needs {LEAST_TRUSTED}"
+            )
+
+    def _told(self, recipe: Recipe) -> dict[str, Any]:
+        project = self._project
+        _, classes = project.loop.answers.training(project.question())
+        return told_of(recipe, project.loop.answers, project.question(), classes, project.models())
+
+    def _compare(self, candidates: Sequence[Candidate]) -> Job:
         project = self._project
         training, classes = project.loop.answers.training(project.question())
         spec = {
             "pool": str(project.folders.pool),
+            "models": str(project.folders.models),
             "train_items": training.items.tolist(),
             "train_targets": training.targets.tolist(),
-            "n_classes": len(classes),
-            "heads": [name for name in names if HEADS.get(name)],
-            "settings": project.settings().get("head_settings", {}),
+            "classes": list(classes),
+            **self._told(Recipe(doubt="margins", soft="annotators")),
+            "candidates": [
+                {**each._asdict(), "settings": dict(each.settings), "recipe": each.recipe.changed()}
+                for each in candidates
+                if HEADS.get(each.head)
+            ],
             "known": project.loop.known_to_head(),
             "seed": project.seed,
         }

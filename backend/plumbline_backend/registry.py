@@ -76,9 +76,32 @@ HEADS = Registry(
         "prototypes": "plumbline_backend.heads.prototypes:Prototypes",
         "transductive": "plumbline_backend.heads.transductive:Transductive",
         "moment_probe": "plumbline_backend.heads.moment_probe:MomentProbe",
+        "ordinal": "plumbline_backend.heads.ordinal:Ordinal",
         "teen": "plumbline_backend.heads.few_new:TEEN",
         "fetril": "plumbline_backend.heads.few_new:FeTrIL",
         "napa_vq": "plumbline_backend.heads.few_new:NAPAVQ",
+        "metric_loss": "plumbline_backend.heads.goals:MetricLoss",
+        "domain_aligned": "plumbline_backend.heads.goals:DomainAligned",
+        "z_loss": "plumbline_backend.heads.very_many:ZLoss",
+        "sampled_softmax": "plumbline_backend.heads.very_many:SampledSoftmax",
+    },
+)
+
+KIND_HEADS = Registry(
+    "head of a question kind",
+    {
+        "multi_label": "plumbline_backend.heads.multi_label:MultiLabel",
+        "tree": "plumbline_backend.heads.tree:TreeSoftmax",
+    },
+)
+
+KINDS = Registry(
+    "question kind",
+    {
+        "choice": "plumbline_backend.kinds.choice:Choice",
+        "multi_label": "plumbline_backend.kinds.multi_label:MultiLabel",
+        "rating": "plumbline_backend.kinds.rating:Rating",
+        "hierarchical": "plumbline_backend.kinds.hierarchical:Hierarchical",
     },
 )
 

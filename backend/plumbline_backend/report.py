@@ -17,6 +17,7 @@ from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion, Proba, Question
 from plumbline_backend.evaluation import evaluate_on_stream, to_schema
 from plumbline_backend.heads.making import load_head
+from plumbline_backend.kinds.base import KindReport
 from plumbline_backend.trust.serving import serving_calibrator, serving_name
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class LearningCurve:
 
 def predict(project: Project, model: ModelVersion, positions: Sequence[int]) -> Prediction:
     """The model's calibrated probabilities for these items."""
+    own = project.loop.kind.predict(project, model, positions)
+    if own is not None:
+        return own
     head, question = _head(project, model), project.question()
     calibrator = serving_calibrator(project, model, head)
     features = project.pool.features.gather(np.array(positions, dtype=np.int64))
@@ -84,6 +88,11 @@ def predict(project: Project, model: ModelVersion, positions: Sequence[int]) -> 
     scope = project.desk.trust.scope.serving(model, head)
     outside = None if scope is None else scope.none_of_these(features, logits)
     return Prediction(question.active, proba, model, outside)
+
+
+def kind_report(project: Project, model: ModelVersion) -> KindReport | None:
+    """The model in the measures of its question kind; None where `model_report` says all."""
+    return project.loop.kind.report(project, model)
 
 
 def model_report(project: Project, model_id: int | None) -> ModelReport | None:

@@ -19,9 +19,9 @@ from plumbline_backend import grading_import
 from plumbline_backend.backup import write_backup
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, did_you_mean
-from plumbline_backend.domain.schema import first_classes, natural_order
-from plumbline_backend.domain.types import Column, Job, NewJudgement, ProjectRow
+from plumbline_backend.domain.types import Column, Job, ProjectRow
 from plumbline_backend.grading import GradingProject
+from plumbline_backend.imported_labels import record_imported
 from plumbline_backend.importers import OnProblem, Preview, inspect_file
 from plumbline_backend.importers.outputs_formats import OutputsPreview, inspect_outputs
 from plumbline_backend.jobs.executors import Executor, Report, Work
@@ -30,14 +30,14 @@ from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.pool.demos import demo_named
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.project import Project
+from plumbline_backend.registry import KINDS
 from plumbline_backend.settings import load_settings
 from plumbline_backend.store import open_store
 from plumbline_backend.webhooks import Webhooks
 
 LabelUse = Literal["reference", "training", "ignore"]
 LABEL_USES: tuple[LabelUse, ...] = ("reference", "training", "ignore")
-LABEL_CHUNK = 10_000
-DEFAULT_QUESTION = "Which class does this item belong to?"
+DEFAULT_KIND = "choice"
 
 
 def open_workspace(
@@ -208,6 +208,7 @@ class Workspace:
             "label_use": "reference",
             "guidelines": demo.guidelines,
             "demo": name,
+            "kind": DEFAULT_KIND,
             "by": by,
         }
         return self._start("demo", slug, spec, made)
@@ -225,7 +226,8 @@ class Workspace:
         columns: Sequence[Column],
         *,
         label_use: LabelUse = "reference",
-        text: str = DEFAULT_QUESTION,
+        kind: str = DEFAULT_KIND,
+        text: str = "",
         on_problem: OnProblem = "refuse",
         by: str | None = None,
     ) -> Job:
@@ -234,7 +236,8 @@ class Workspace:
         by: name of the account that will own it, where there are accounts.
 
         label_use: what the label column is for: "reference" keeps it hidden beside the items, "training" records
-        it as imported judgements, "ignore" drops it. Raises InputError on a bad name or choice.
+        it as imported judgements, "ignore" drops it. kind: of the question, from registry.KINDS; it stays.
+        Raises InputError on a bad name or choice.
         """
         if not name.strip():
             raise InputError(f"project name: found {name!r}; expected at least one character")
@@ -257,8 +260,9 @@ class Workspace:
             spec,
             {
                 "name": name.strip(),
-                "text": text,
+                "text": text or KINDS.get(kind).question,
                 "label_use": label_use,
+                "kind": kind,
                 "guidelines": "",
                 "demo": None,
                 "by": by,
@@ -327,7 +331,8 @@ class Workspace:
         """Write the project's rows once its pool is complete on disk."""
         pool = Pool.open(self.folder / "pool" / slug)
         label = next((c.name for c in pool.columns if c.role == "label"), None)
-        classes = first_classes(natural_order(pool.value_counts(label))) if label is not None else ()
+        kind = KINDS.get(made["kind"])()
+        classes = kind.first_classes(pool.value_counts(label) if label is not None else ())
         settings = {
             **self._reserve_spec(),
             "strategy": self.settings["strategy"],
@@ -338,31 +343,10 @@ class Workspace:
         }
         row = self.store.projects.create(slug, made["name"], pool.n_items, settings, made["by"])
         question = self.store.questions.create(
-            row.id, made["text"], "choice", made["guidelines"], classes, by="import"
+            row.id, made["text"], made["kind"], made["guidelines"], classes, by="import"
         )
         if label is not None and made["label_use"] == "training":
-            self._record_imported(row, question.id, label, pool)
-
-    def _record_imported(self, row: ProjectRow, question_id: int, column: str, pool: Pool) -> None:
-        judge = self.store.judges.ensure(row.id, "imported", f"column {column}", spec={"column": column})
-        question = self.store.questions.get(question_id)
-        ids = {c.name: c.id for c in question.classes}
-        for start in range(0, pool.n_items, LABEL_CHUNK):
-            positions = range(start, min(start + LABEL_CHUNK, pool.n_items))
-            values = pool.column_values(column, list(positions))
-            rows = [
-                NewJudgement(
-                    item=position,
-                    question_id=question_id,
-                    question_version=question.version,
-                    judge_id=judge.id,
-                    client_uuid=f"import:{row.slug}:{position}",
-                    answer=ids[str(value)],
-                )
-                for position, value in zip(positions, values, strict=True)
-                if value is not None and str(value) != ""
-            ]
-            self.store.ledger.record_many(rows, batch=f"import {start}")
+            record_imported(self.store, row.slug, question, kind, label, pool)
 
     def _reserve_spec(self) -> dict[str, Any]:
         return {"stream_share": self.settings["stream_share"], "seed": self.settings["seed"]}

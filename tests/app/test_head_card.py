@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from plumbline_app.components.advice import old_and_new_words
 from plumbline_app.components.head_card import about, about_time, comparison_table, quick_enough
+from plumbline_app.components.model_tables import run_rows, training_facts
+from plumbline_app.components.recipe_form import recipe_in_sentences
 from plumbline_backend.domain.intervals import wilson
-from plumbline_backend.domain.types import Interval
+from plumbline_backend.domain.types import Interval, ModelVersion
 from plumbline_backend.heads.base import Cost
 from plumbline_backend.model_selection import HeadResult, chosen
 from plumbline_backend.project_heads import HeadOption, OldAndNew
+from plumbline_backend.training.recipe import Recipe
 
 NONE = wilson(0, 0)
 
@@ -32,17 +37,43 @@ def test_a_head_says_what_it_costs_or_why_it_cannot_be_trained() -> None:
     assert quick_enough([able, refused, slow]) == ["lda"]
 
 
+def test_memory_that_is_not_free_is_said_before_a_training() -> None:
+    short = HeadOption("lda", "One Gaussian per class.", Cost(0.1, 900.4), "", free_mib=120.0)
+    assert about(short).endswith("about 900 MiB, of which only 120 MiB are free.")
+    assert about(HeadOption("lda", "One.", Cost(0.1, 90), "", free_mib=120.0)).endswith("about 90 MiB.")
+
+
+def test_a_recipe_is_said_in_sentences_and_shown_with_its_version() -> None:
+    assert recipe_in_sentences(Recipe()) == "Labels are learned as they are."
+    said = recipe_in_sentences(Recipe(class_prior=1.0, doubt="margins", domain="survey"))
+    assert said.startswith("All classes are answered as if equally frequent")
+    assert said.endswith("What holds in every group of 'survey' is leaned on.")
+    facts = {"n_labels": 90, "n_doubted": 7, "n_soft": 3}
+    metrics = {
+        "temperature": 1.0,
+        "recipe": {"options": {"class_prior": 1.0, "doubt": "margins"}, "facts": facts},
+    }
+    model = ModelVersion(1, 1, 1, 4, 1, "", datetime(2026, 1, 1), 90, 10, 1, metrics)
+    shown = dict(training_facts(model, ""))
+    assert shown["Class frequencies"] == "as if equally frequent"
+    assert shown["Doubtful labels"] == "weigh down by loss"
+    assert shown["Labels weighed below half"] == "7 of 90"
+    assert shown["Labels with shares"] == "3"
+    (row,) = run_rows([model])
+    assert "linear_softmax, as if equally frequent, weigh down by loss" in row
+
+
 def test_columns_in_which_nothing_is_known_are_left_away() -> None:
     plain = HeadResult("lda", wilson(9, 10), NONE, NONE, 0.31, 1.26, "")
     columns, rows = comparison_table(chosen([plain]))
-    assert [c["label"] for c in columns] == ["Head", "Accuracy", "n", "Log-loss", "Seconds"]
-    assert (rows[0][0], rows[0][2:], rows[0][1]["text"]) == ("lda", ["10", "0.31", "1.3"], "90 %")
+    assert [c["label"] for c in columns] == ["Head", "Accuracy", "n", "Per class", "Log-loss", "Seconds"]
+    assert (rows[0][0], rows[0][2], rows[0][4:], rows[0][1]["text"]) == ("lda", "10", ["0.31", "1.3"], "90 %")
     grown = plain._replace(name="teen", accuracy=wilson(10, 10), old=wilson(8, 8), new=wilson(2, 2))
     refused = HeadResult("semantic", NONE, NONE, NONE, float("nan"), 0.0, "needs class_texts")
     columns, rows = comparison_table(chosen([refused, plain, grown]))
     assert [c["label"] for c in columns][-3:] == ["Old classes", "New classes", "Note"]
     assert [row[0] for row in rows] == ["teen", "lda", "semantic"]
-    assert rows[2] == ["semantic", None, None, None, None, None, None, "needs class_texts"]
+    assert rows[2] == ["semantic", None, None, None, None, None, None, None, "needs class_texts"]
 
 
 def test_old_classes_that_lost_are_pointed_out() -> None:

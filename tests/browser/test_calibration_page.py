@@ -75,8 +75,37 @@ def test_a_run_from_start_to_figures(new_context: Contexts, server: Server) -> N
     page.get_by_label("Cost of a miss").fill("4")
     page.get_by_label("Cost of a miss").press("Enter")
     expect(page.get_by_text("0.200 is the cheapest")).to_be_visible()
+    page.get_by_role("button", name="Keep this threshold").click()
+    expect(page.get_by_text("from 0.2 on (false alarm 1, miss 4)")).to_be_visible(timeout=WITHIN_MS)
     page.get_by_role("button", name="Use it from now on").click()
     expect(page.get_by_text("is in use")).to_be_visible(timeout=WITHIN_MS)
+    assert watched.wrong == []
+
+
+def test_items_of_no_class(new_context: Contexts, server: Server) -> None:
+    watched = open_page(new_context, server, "/p/digits/calibration")
+    page = watched.page
+    page.get_by_role("button", name="Compare scores").click(timeout=WITHIN_MS)
+    scores = page.get_by_role("region", name="Out-of-scope scores")
+    expect(scores.locator("tbody tr")).to_have_count(5, timeout=WITHIN_MS)
+    expect(scores).to_contain_text("unknown")
+    expect(page.get_by_text("No class marks what is out of scope")).to_be_visible()
+    page.get_by_label("Class of what is out of scope").click()
+    page.get_by_role("menuitem", name="9", exact=True).click()
+    page.get_by_role("button", name="Compare scores").click()
+    expect(scores).to_contain_text("n = ", timeout=WITHIN_MS)
+    page.get_by_role("region", name="Items farthest from every class").locator("tbody tr").first.click()
+    expect(page.get_by_role("button", name="Close")).to_be_visible(timeout=WITHIN_MS)
+    page.get_by_label("Keep of known items, %").fill("120")
+    page.get_by_label("Keep of known items, %").press("Enter")
+    page.get_by_role("button", name="Use this rule").click()
+    expect(page.get_by_text("expected a number from 0.5 to below 1")).to_be_visible(timeout=WITHIN_MS)
+    page.get_by_label("Keep of known items, %").fill("90")
+    page.get_by_label("Keep of known items, %").press("Enter")
+    page.get_by_label("Refuse by").click()
+    page.get_by_role("menuitem", name="relative mahalanobis").click()
+    page.get_by_role("button", name="Use this rule").click()
+    expect(page.get_by_text("keeping 90 % of known items")).to_be_visible(timeout=WITHIN_MS)
     assert watched.wrong == []
 
 

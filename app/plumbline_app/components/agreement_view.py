@@ -9,13 +9,14 @@ from typing import Any
 import panel as pn
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.charts_confusion import confusion_matrix
+from plumbline_app.components.charts_confusion import Sides, confusion_matrix
 from plumbline_app.components.controls import button, choice
 from plumbline_app.components.figures import Tile, html_pane, tiles
 from plumbline_app.components.grid import Grid, grid_column, interval_cell
 from plumbline_app.components.layout import card, fill, line, place, side_by_side, stack
 from plumbline_app.components.words import sentence
 from plumbline_app.theme import Tokens
+from plumbline_backend.domain.errors import shorten
 from plumbline_backend.domain.types import Interval
 from plumbline_backend.trust.annotators import AnnotatorReport, Conflict
 
@@ -32,6 +33,8 @@ SKILLS = {
     "glad": ("Ability", "GLAD's ability; 0 is chance, below 0 is worse than chance"),
 }
 TABLE_PX = 460
+FIELDS = {"padding-top": "8px"}
+"""Room above a line of fields for their labels, which stand on the upper edge."""
 
 
 class AgreementView(Viewer):
@@ -142,14 +145,16 @@ class AgreementView(Viewer):
         where = place()
 
         def draw(*_: Any) -> None:
-            chart = confusion_matrix(people[picked.value].confusion, names, self._t)
+            person = people[picked.value]
+            sides = Sides("items", "put together", f"{shorten(person.name, 40)} says")
+            chart = confusion_matrix(person.confusion, names, self._t, sides)
             fill(where)
             fill(where, pn.pane.Bokeh(chart, sizing_mode="stretch_width", margin=0))
 
         picked.param.watch(draw, "value")
         draw()
         below = "Rows: the aggregated class; columns: what this person said."
-        return card("What each person confuses", below, picked, where)
+        return card("What each person confuses", below, line(picked, **FIELDS), where)
 
 
 def headline(report: AnnotatorReport) -> list[Tile]:

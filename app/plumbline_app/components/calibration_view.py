@@ -9,17 +9,15 @@ import panel as pn
 from panel.viewable import Viewable, Viewer
 
 from plumbline_app.components import calibration_words as words
-from plumbline_app.components.charts_calibration import cost_curve, risk_coverage
+from plumbline_app.components.charts_calibration import risk_coverage
 from plumbline_app.components.charts_reliability import reliability_diagram
-from plumbline_app.components.controls import button, choice, text_field
+from plumbline_app.components.controls import button, choice
 from plumbline_app.components.figures import html_pane, tiles
 from plumbline_app.components.grid import Grid
-from plumbline_app.components.layout import card, fill, line, place, side_by_side, stack
+from plumbline_app.components.layout import card, line, side_by_side, stack
+from plumbline_app.components.operating_card import OperatingCard, OperatingPoints
 from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.theme import Tokens
-from plumbline_backend.domain.calibration_scores import bayes_threshold
-from plumbline_backend.domain.errors import InputError
-from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.trust.view import view_bins
 
 AS_GIVEN = "as given"
@@ -27,13 +25,22 @@ TABLE_PX = 520
 
 
 class CalibrationView(Viewer):
-    """The judges of one run, compared; below, one of them in detail. use(key, name): serve with this calibrator."""
+    """The judges of one run, compared; below, each of them in detail.
+
+    use(name): serve with this calibrator; used: the one in use; points: what was chosen of each judge, and keeps it.
+    """
 
     def __init__(
-        self, views: Sequence[Mapping[str, Any]], t: Tokens, use: Callable[[str], None], used: str
+        self,
+        views: Sequence[Mapping[str, Any]],
+        t: Tokens,
+        use: Callable[[str], None],
+        used: str,
+        points: OperatingPoints,
     ) -> None:
         super().__init__()
         self._views, self._t, self._use, self._used = list(views), t, use, used
+        self._points = points
 
     def __panel__(self) -> Viewable:
         return stack(
@@ -109,7 +116,11 @@ class CalibrationView(Viewer):
                 "Serve with", usable, self._used if self._used in usable else usable[0], width=220
             )
             actions = [
-                line(picked, button("Use it from now on", lambda: self._use(picked.value))),
+                line(
+                    picked,
+                    button("Use it from now on", lambda: self._use(picked.value)),
+                    **{"padding-top": "8px"},
+                ),
                 sentence(
                     f"In use: {self._used}. Predictions and the exported classifier go through it. The others cannot "
                     "travel in the exported graph."
@@ -119,7 +130,7 @@ class CalibrationView(Viewer):
 
     def _operating(self, view: Mapping[str, Any], state: Mapping[str, Any], said: str) -> Viewable:
         names = view["classes"][: len(state["thresholds"])]
-        return OperatingPoint(names, state["thresholds"], said, self._t).__panel__()
+        return OperatingCard(view["key"], names, state["thresholds"], said, self._t, self._points).__panel__()
 
     def _slices(self, view: Mapping[str, Any], state: Mapping[str, Any], said: str) -> Viewable:
         rows = words.slice_rows(state)
@@ -132,72 +143,6 @@ class CalibrationView(Viewer):
             f"of the {len(rows)} listed are worse or better than chance allows."
         )
         return card("Worst slices", below, table)
-
-
-class OperatingPoint(Viewer):
-    """A class, two costs and a threshold: what deciding by them would have cost on the shown items."""
-
-    def __init__(
-        self, names: Sequence[str], counts: Sequence[Mapping[str, Sequence[int]]], said: str, t: Tokens
-    ) -> None:
-        super().__init__()
-        self._counts, self._t, self._said = counts, t, said
-        self._class = choice("Class", {name: i for i, name in enumerate(names)}, len(names) - 1, width=200)
-        self._fp = text_field("Cost of a false alarm", "1", width=150)
-        self._fn = text_field("Cost of a miss", "1", width=150)
-        self._at = text_field("Threshold", "", placeholder="the cheapest if true", width=150)
-        self._chart = place()
-        self._said_of_it = sentence("")
-        for field in (self._class, self._fp, self._fn, self._at):
-            field.param.watch(lambda _: self._draw(), "value")
-        self._names = list(names)
-
-    def __panel__(self) -> Viewable:
-        self._draw()
-        below = f"{self._said}. One class against the rest."
-        fields = line(self._class, self._fp, self._fn, self._at)
-        return card("Threshold and cost", below, fields, self._said_of_it, self._chart)
-
-    def _draw(self) -> None:
-        try:
-            cost_fp, cost_fn = (
-                _number("cost of a false alarm", self._fp.value),
-                _number("cost of a miss", self._fn.value),
-            )
-            bayes = bayes_threshold(cost_fp, cost_fn)
-            at = bayes if not str(self._at.value).strip() else _number("threshold", self._at.value)
-            if not 0 <= at <= 1:
-                raise InputError(f"threshold: found {at}; expected a number from 0 to 1")
-        except InputError as error:
-            self._said_of_it.object = sentence(str(error)).object
-            return
-        counts = self._counts[self._class.value]
-        place_of = min(round(at * (len(counts["hits"]) - 1)), len(counts["hits"]) - 1)
-        hits, alarms = counts["hits"][place_of], counts["alarms"][place_of]
-        n_yes, n = counts["hits"][0], counts["hits"][0] + counts["alarms"][0]
-        recall, precision = wilson(hits, n_yes), wilson(hits, hits + alarms)
-        cost = (cost_fp * alarms + cost_fn * (n_yes - hits)) / max(n, 1)
-        self._said_of_it.object = sentence(
-            f"From {at:.2f} on: {_share('found', recall)}; {_share('right when said', precision)}; cost {cost:.4f} per "
-            f"item. If the probabilities are true, {bayes:.3f} is the cheapest."
-        ).object
-        name = self._names[self._class.value]
-        fill(self._chart)
-        fill(self._chart, _chart(cost_curve(name, counts, cost_fp, cost_fn, at, self._t)))
-
-
-def _share(what: str, interval: Any) -> str:
-    if interval.n == 0:
-        return f"{what} unknown (n = 0)"
-    low, high = 100 * interval.low, 100 * interval.high
-    return f"{what} {100 * interval.value:.1f} % ({low:.1f} to {high:.1f} %, n = {interval.n:,})"
-
-
-def _number(what: str, text: str) -> float:
-    try:
-        return float(str(text).replace(",", "."))
-    except ValueError as error:
-        raise InputError(f"{what}: found {text!r}; expected a number such as 1 or 0.5") from error
 
 
 def _chart(figure: Any) -> Viewable:

@@ -86,7 +86,7 @@ def verdict(view: View) -> str:
 
 def figure_columns(views: Sequence[View]) -> list[GridColumn]:
     """A column for each judge, as given and after its chosen calibrator."""
-    columns = [grid_column("Figure", "name")]
+    columns = [grid_column("Figure", "name"), grid_column("What it is", "text")]
     for view in views:
         columns.append(grid_column(f"{view['name']}, as given", "text"))
         if view["chosen"] in view["calibrators"]:
@@ -103,7 +103,7 @@ def figure_rows(views: Sequence[View]) -> list[list[Any]]:
             cells.append(_figure(view["before"][name]))
             if view["chosen"] in view["calibrators"]:
                 cells.append(_figure(view["calibrators"][view["chosen"]][name]))
-        rows.append([f"{name.replace('_', ' ')}: {meaning}", *cells])
+        rows.append([_words_of(name), meaning, *cells])
     return rows
 
 
@@ -195,6 +195,13 @@ def _figure(figure: Mapping[str, Any]) -> str:
 
 def _interval(figure: Mapping[str, Any]) -> str:
     return f"{_plain(figure['value'])} ({_plain(figure['low'])} to {_plain(figure['high'])})"
+
+
+def _words_of(name: str) -> str:
+    """The name of a figure as people write it."""
+    short = {"ece": "ECE", "nll": "NLL", "aurc": "AURC", "corp": "CORP"}
+    words = [short.get(word, word) for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def _plain(value: float | None) -> str:

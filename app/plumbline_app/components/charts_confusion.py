@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, Range1d
@@ -20,25 +20,32 @@ COUNTS_UP_TO = 26
 """Classes up to which a cell has room for its count; above, colour and hover tell it."""
 NAMES_FLAT_UP_TO = 6
 NAME_LENGTH = 18
-HOVER = [
-    ("people said", "@said"),
-    ("model said", "@predicted"),
-    ("items", "@count of @n_row"),
-    ("share of the row", "@share"),
-]
 
 
-def confusion_matrix(counts: NDArray[np.integer[Any]], names: Sequence[str], t: Tokens) -> figure:
-    """counts: (K, K), row: what people said, column: what the model said; names: K class names, K >= 1.
+class Sides(NamedTuple):
+    """What stands at the matrix: whose items they are, who says the row, who says the column."""
+
+    items: str
+    row: str
+    column: str
+
+
+MODEL = Sides("random-stream items", "people say", "the model says")
+
+
+def confusion_matrix(
+    counts: NDArray[np.integer[Any]], names: Sequence[str], t: Tokens, sides: Sides = MODEL
+) -> figure:
+    """counts: (K, K), row and column as `sides` says; names: K class names, K >= 1.
 
     Hits are drawn in the primary colour, errors in the colour of errors, as strong as their share of the row.
     """
     k, total = len(names), int(counts.sum())
     plot = frame(
         "Confusion matrix",
-        f"n = {total:,} random-stream items; each row adds up to 100 %",
-        "the model says",
-        "people say",
+        f"n = {total:,} {sides.items}; each row adds up to 100 %",
+        sides.column,
+        sides.row,
         t,
         height=_height_px(k),
         x_range=Range1d(-0.5, k - 0.5),
@@ -57,7 +64,13 @@ def confusion_matrix(counts: NDArray[np.integer[Any]], names: Sequence[str], t: 
     )
     _write_cells(plot, source, k)
     _name_axes(plot, counts, names, k)
-    hover(plot, [cells], HOVER)
+    rows = [
+        (sides.row, "@said"),
+        (sides.column, "@predicted"),
+        ("items", "@count of @n_row"),
+        ("share of the row", "@share"),
+    ]
+    hover(plot, [cells], rows)
     plot.grid.visible = False
     return plot
 

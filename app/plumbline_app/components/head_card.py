@@ -12,6 +12,7 @@ from plumbline_app.components.controls import button, choice
 from plumbline_app.components.grid import Grid, GridColumn, grid_column, interval_cell
 from plumbline_app.components.job_row import JobRow
 from plumbline_app.components.layout import card, fill, line, place
+from plumbline_app.components.recipe_form import RecipeForm
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Job
@@ -25,6 +26,9 @@ ALWAYS: tuple[GridColumn, ...] = (
     grid_column("Head", "text"),
     grid_column("Accuracy", "interval", "On held-out training labels, with its 95 % interval"),
     grid_column("n", "number", "Held-out labels"),
+    grid_column(
+        "Per class", "interval", "Share found, averaged over the classes: every class counts the same"
+    ),
     grid_column("Log-loss", "number", "Surprise at the held-out labels, not calibrated; lower is better"),
     grid_column("Seconds", "number", "Five trainings together"),
 )
@@ -48,7 +52,12 @@ class HeadCard(Viewer):
         self._select = choice("Head", words, project.heads.chosen, width=240)
         self._use = button("Train this head", self._choose, strong=True)
         self._try = button("Compare heads", self._compare)
+        self._try_recipes = button("Compare options", self._compare_recipes)
         self._about = sentence("")
+        versions = [model.version for model in project.models()]
+        self._form = RecipeForm(
+            project.heads.recipe, project.heads.domain_columns(), versions, self._describe
+        )
         self._found = place()
         self._select.param.watch(lambda _: self._describe(), "value")
         self._describe()
@@ -59,25 +68,30 @@ class HeadCard(Viewer):
 
     def __panel__(self) -> Viewable:
         below = (
-            "What is trained on your labels. Changing it starts a training; a comparison asks every head about labels "
-            "it was not trained on, and never looks at the random stream."
+            "What is trained on your labels, and what is done with them. Changing it starts a training; a comparison "
+            "asks every head, or this head with each option, about labels that it was not trained on, and never looks "
+            "at the random stream."
         )
-        return card(
-            "Head", below, line(self._select, self._use, self._try), self._about, self._job_row, self._found
-        )
+        top = line(self._select, self._use, self._try, self._try_recipes)
+        return card("Head", below, top, self._about, self._form, self._job_row, self._found)
 
     def poll(self) -> None:
         """Follow the comparison that runs, if any."""
         self._job_row.poll()
 
     def _describe(self) -> None:
-        option = self._options[self._select.value]
-        self._use.disabled = bool(option.refused) or option.name == self._project.heads.chosen
-        self._about.object = sentence(about(option)).object
+        heads, option = self._project.heads, self._options[self._select.value]
+        same = option.name == heads.chosen and self._form.recipe == heads.recipe
+        cannot = "" if option.refused else heads.cannot(option.name, self._form.recipe)
+        self._use.disabled = bool(option.refused or cannot) or same
+        self._try_recipes.disabled = not heads.variants()
+        words = about(option) + (f" As asked below it cannot be trained: {cannot}." if cannot else "")
+        self._about.object = sentence(words).object
 
     def _choose(self) -> None:
+        settings = self._project.settings().get("head_settings", {}).get(self._select.value, {})
         try:
-            self._project.heads.choose(self._select.value)
+            self._project.heads.choose(self._select.value, settings, self._form.recipe.changed())
         except InputError as error:
             fill(self._found, notice("This head cannot be trained here", str(error), tone="bad"))
             return
@@ -89,6 +103,13 @@ class HeadCard(Viewer):
         seconds = self._project.heads.seconds(names)
         self._job_row.follow(
             self._project.heads.compare(names), f"Comparing {len(names)} heads, {about_time(seconds)}"
+        )
+
+    def _compare_recipes(self) -> None:
+        n = 1 + len(self._project.heads.variants())
+        seconds = n * self._project.heads.seconds([self._project.heads.chosen])
+        self._job_row.follow(
+            self._project.heads.compare_recipes(), f"Comparing {n} ways to train, {about_time(seconds)}"
         )
 
     def _compared(self, job: Job) -> None:
@@ -114,9 +135,10 @@ def about(option: HeadOption) -> str:
     if option.refused:
         return f"{option.explanation} It {option.refused}."
     memory = max(1, round(option.cost.mib))
-    return (
-        f"{option.explanation} A training takes {about_time(option.cost.seconds)} and about {memory:,} MiB."
-    )
+    takes = f"A training takes {about_time(option.cost.seconds)} and about {memory:,} MiB"
+    if option.free_mib is not None and option.cost.mib > option.free_mib:
+        takes += f", of which only {option.free_mib:,.0f} MiB are free"
+    return f"{option.explanation} {takes}."
 
 
 def about_time(seconds: float) -> str:
@@ -144,6 +166,7 @@ def comparison_table(comparison: Comparison) -> tuple[list[GridColumn], list[lis
             result.name.replace("_", " "),
             interval_cell(result.accuracy),
             f"{result.accuracy.n:,}" if result.accuracy.n else None,
+            interval_cell(result.balanced),
             None if math.isnan(result.surprise) else f"{result.surprise:.2f}",
             None if result.refused else f"{result.seconds:.1f}",
         ]

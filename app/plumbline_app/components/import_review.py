@@ -8,7 +8,7 @@ from typing import Any
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, radio, text_field
+from plumbline_app.components.controls import button, choice, radio, text_field, typed
 from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.layout import card, line, stack
 from plumbline_app.components.roles import ColumnRoles
@@ -16,6 +16,8 @@ from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import Problem, shorten
 from plumbline_backend.domain.types import Column
 from plumbline_backend.importers.source import Preview
+from plumbline_backend.registry import KINDS
+from plumbline_backend.workspace import DEFAULT_KIND
 
 LABEL_USES = {
     "Reference: keep it beside the items, hidden while labelling": "reference",
@@ -39,6 +41,7 @@ class ImportChoice:
     columns: tuple[Column, ...]
     label_use: str
     on_problem: str
+    kind: str
 
 
 class ImportReview(Viewer):
@@ -48,7 +51,6 @@ class ImportReview(Viewer):
         self,
         file_name: str,
         preview: Preview,
-        question: str,
         on_import: Callable[[ImportChoice], None],
         on_back: Callable[[], None],
     ) -> None:
@@ -56,7 +58,13 @@ class ImportReview(Viewer):
         self._file_name, self._preview = file_name, preview
         self._on_import, self._on_back = on_import, on_back
         self._name = text_field("Project name", _project_name(file_name), sizing_mode="stretch_width")
-        self._text = text_field("Question", question, sizing_mode="stretch_width")
+        kinds = {name: KINDS.get(name) for name in KINDS.names()}
+        self._kind = choice(
+            "Kind of question", {k.title: name for name, k in kinds.items()}, DEFAULT_KIND, width=260
+        )
+        self._about_kind = sentence(kinds[DEFAULT_KIND].explanation)
+        self._text = text_field("Question", kinds[DEFAULT_KIND].question, sizing_mode="stretch_width")
+        self._kind.param.watch(self._kind_changed, "value")
         self._roles = ColumnRoles(preview.columns, self._roles_changed)
         self._label_use = radio("", LABEL_USES, "reference")
         self._on_problem = radio("", ON_PROBLEM, "skip" if preview.problems else "refuse")
@@ -87,6 +95,7 @@ class ImportReview(Viewer):
                 "The project",
                 "",
                 self._name,
+                line(self._kind, self._about_kind),
                 self._text,
                 self._wrong,
                 line(self._start, button("Choose another file", self._on_back)),
@@ -120,15 +129,23 @@ class ImportReview(Viewer):
         self._wrong.object = sentence(" ".join(wrong)).object
         self._wrong.visible = bool(wrong)
 
+    def _kind_changed(self, event: Any) -> None:
+        """Say what the kind is for; the question follows it until somebody has written one."""
+        before, now = KINDS.get(event.old), KINDS.get(event.new)
+        self._about_kind.object = sentence(now.explanation).object
+        if typed(self._text) in ("", before.question):
+            self._text.value = now.question
+
     def _import(self) -> None:
-        choice = ImportChoice(
+        settled = ImportChoice(
             name=self._name.value_input or self._name.value,
             text=self._text.value_input or self._text.value,
             columns=self._roles.chosen(),
             label_use=self._label_use.value,
             on_problem=self._on_problem.value,
+            kind=self._kind.value,
         )
-        self._on_import(choice)
+        self._on_import(settled)
 
 
 def role_mistakes(roles: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from plumbline_backend.domain.errors import ImportRefusedError, NotFoundError, P
 from plumbline_backend.domain.types import Job
 from plumbline_backend.importers import supported_suffixes
 from plumbline_backend.pool.demos import demo_named, demo_names
-from plumbline_backend.workspace import DEFAULT_QUESTION
 
 if TYPE_CHECKING:
     from plumbline_backend.workspace import Workspace
@@ -102,7 +102,7 @@ class ImportWizard(Viewer):
         file = self._file()
         preview = self._workspace.inspect(file)
         fill(self._said)
-        fill(self._body, ImportReview(file.name, preview, DEFAULT_QUESTION, self._import, self._start_over))
+        fill(self._body, ImportReview(file.name, preview, self._import, self._start_over))
 
     def _file(self) -> Path:
         return self._workspace.upload_path(self.upload) if self.upload else Path(self.path)
@@ -117,6 +117,7 @@ class ImportWizard(Viewer):
             choice.name,
             choice.columns,
             label_use=choice.label_use,  # type: ignore[arg-type]
+            kind=choice.kind,
             text=choice.text,
             on_problem=choice.on_problem,  # type: ignore[arg-type]
         )
@@ -180,7 +181,7 @@ class ImportWizard(Viewer):
     def _skip_and_import(self) -> None:
         assert self._last is not None
         last = self._last
-        self._import(ImportChoice(last.name, last.text, last.columns, last.label_use, "skip"))
+        self._import(replace(last, on_problem="skip"))
 
     def _refusing(self, step: Callable[[], None]) -> None:
         """Take a step; what is refused is said, with the first step below it."""

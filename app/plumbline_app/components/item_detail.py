@@ -17,7 +17,8 @@ from plumbline_app.components.layout import card, line
 from plumbline_app.components.model_tables import when
 from plumbline_app.components.words import heading
 from plumbline_app.item_view import TEXT_LIMIT, image_url
-from plumbline_backend.domain.types import Item, Judgement
+from plumbline_backend.domain.types import Item, Judgement, Question
+from plumbline_backend.kinds.base import Kind
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -82,16 +83,16 @@ def _fields(project: Project, item: Item, answering: bool) -> Viewable:
 
 
 def _history(project: Project, item: Item) -> Viewable:
-    names = {c.id: c.name for c in project.question().classes}
+    question, kind = project.question(), project.loop.kind
     columns = [grid_column("When"), grid_column("State"), grid_column("Class"), grid_column("Note")]
     grid = Grid(caption="What was said of this item", empty="Nobody has answered this item yet.")
-    grid.show(columns, [_said(row, names) for row in project.history(item=item.position)])
+    grid.show(columns, [_said(row, question, kind) for row in project.history(item=item.position)])
     return grid
 
 
-def _said(row: Judgement, names: dict[str, str]) -> list[str | None]:
+def _said(row: Judgement, question: Question, kind: Kind) -> list[str | None]:
     state = "undone" if row.revokes is not None else row.state
-    answer = None if row.answer is None else names.get(row.answer, row.answer)
+    answer = None if row.answer is None else kind.words(question, row.answer)
     return ["" if row.created_at is None else when(row.created_at), state, answer, row.note or None]
 
 

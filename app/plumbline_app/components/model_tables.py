@@ -9,6 +9,7 @@ from typing import Any
 from plumbline_app.components.grid import GridColumn, chip, grid_column, interval_cell
 from plumbline_backend.domain.metrics import ClassMetrics
 from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion
+from plumbline_backend.training.recipe import in_words
 
 CLASS_COLUMNS: tuple[GridColumn, ...] = (
     grid_column("Class", "chip"),
@@ -86,6 +87,7 @@ def training_facts(model: ModelVersion, temperature_note: str) -> list[tuple[str
             f"{model.n_train:,} labels to train, {model.n_stream:,} random-stream answers to calibrate and measure",
         ),
         ("Head", " ".join([metrics.get("head", "linear_softmax"), *_settings(metrics)])),
+        *_recipe(metrics),
         *_head_facts(metrics),
         *phases,
         ("Together", f"{sum(seconds.values()):.3f} s"),
@@ -118,6 +120,23 @@ def _settings(metrics: Mapping[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in metrics.get("head_settings", {}).items()]
 
 
+def _head_of(metrics: Mapping[str, Any]) -> str:
+    """The head, and in a few words what was done with the labels."""
+    options = [value for _, value in in_words(metrics.get("recipe", {}).get("options", {}))]
+    return ", ".join([str(metrics.get("head", "linear_softmax")), *options])
+
+
+def _recipe(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was done with the labels, and what came of it."""
+    recipe = metrics.get("recipe", {})
+    facts = dict(recipe.get("facts", {}))
+    n = facts.pop("n_labels", None)
+    found = [("Labels weighed below half", f"{facts.pop('n_doubted', 0):,} of {n:,}")] if n else []
+    words = {"n_soft": "Labels with shares", "n_groups": "Groups of the column"}
+    found += [(words[name], f"{value:,}") for name, value in facts.items() if name in words]
+    return [*in_words(recipe.get("options", {})), *found]
+
+
 def _head_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How the head's fit went, in the head's own words."""
     facts = metrics.get("head_facts", {"n_iterations": metrics.get("n_iterations", 0)})
@@ -145,7 +164,7 @@ def _run_row(model: ModelVersion) -> list[Any]:
         str(model.version),
         model.created_at.strftime("%m-%d %H:%M"),
         f"{model.n_train:,}",
-        str(metrics.get("head", "linear_softmax")),
+        _head_of(metrics),
         str(metrics.get("strategy", "")),
         interval_cell(accuracy),
         f"{model.n_stream:,}",

@@ -9,7 +9,7 @@ from panel.viewable import Viewable, Viewer
 
 from plumbline_app.components.address import keep_in_address
 from plumbline_app.components.controls import button, choice, several, text_field
-from plumbline_app.components.grid import Grid, GridColumn, chip, grid_column
+from plumbline_app.components.grid import Grid, GridColumn, grid_column
 from plumbline_app.components.import_review import cell
 from plumbline_app.components.item_detail import item_detail
 from plumbline_app.components.layout import fill, line, place, stack
@@ -17,7 +17,8 @@ from plumbline_app.components.words import notice, sentence
 from plumbline_app.item_view import image_url
 from plumbline_app.theme import SPACE_PX
 from plumbline_backend.domain.errors import PlumblineError
-from plumbline_backend.domain.types import Column, Item
+from plumbline_backend.domain.types import Column, Item, Question
+from plumbline_backend.kinds.base import Kind
 from plumbline_backend.pool.search import Contains
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 PAGE_ROWS = 50
 SHOWN_AT_FIRST = 6
 DETAIL_PX = 400
+NO_CLASS = "#808080"
+"""The mark of an answer that names no class."""
 STATES = {
     "Any state": "",
     "Not answered yet": "none",
@@ -140,9 +143,9 @@ class PoolTable(Viewer):
         items = project.pool.items(self._positions)
         states = project.labelled_state(self._positions)
         columns = _headings(shown, image)
-        classes = {c.id: c for c in project.question().classes}
+        question, kind = project.question(), project.loop.kind
         rows = [
-            _row(project.slug, item, state, classes, shown, image)
+            _row(project.slug, item, state, said_cell(kind, question, state.class_id), shown, image)
             for item, state in zip(items, states, strict=True)
         ]
         self._grid.empty = "No item matches. Take a filter away."
@@ -186,12 +189,20 @@ def _headings(shown: list[Column], image: Column | None) -> list[GridColumn]:
     return [*first, grid_column("Key", "name"), *people, *kinds]
 
 
+def said_cell(kind: Kind, question: Question, answer: str | None) -> Any:
+    """An answer in words, with the colour of a class that it names."""
+    if answer is None:
+        return None
+    colors = {c.id: c.color for c in question.classes}
+    carried = kind.form.yes(question, answer)
+    return {"text": kind.words(question, answer), "color": colors[carried[-1]] if carried else NO_CLASS}
+
+
 def _row(
-    slug: str, item: Item, state: LabelledState, classes: Any, shown: list[Column], image: Column | None
+    slug: str, item: Item, state: LabelledState, carried: Any, shown: list[Column], image: Column | None
 ) -> list[Any]:
     first: list[Any] = []
     if image is not None:
         first = [{"src": image_url(slug, item.position, image.name), "alt": f"Image of {item.key}"}]
-    carried = None if state.class_id is None else chip(classes[state.class_id])
     by = ", ".join(state.judges) if state.judges else None
     return [*first, item.key, state.state, carried, by, *(cell(item.fields.get(c.name)) for c in shown)]

@@ -11,6 +11,7 @@ from plumbline_app.components.calibration_view import CalibrationView
 from plumbline_app.components.controls import button, choice, several
 from plumbline_app.components.job_row import POLL_MS, JobRow
 from plumbline_app.components.layout import card, fill, line, page_column, place
+from plumbline_app.components.scope_card import ScopeCard
 from plumbline_app.components.upload import Upload
 from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.pages.page import Page
@@ -42,17 +43,33 @@ class CalibrationPage(Page):
         self._job_row = JobRow(self.session.workspace.jobs, self._ended)
         self._said, self._body = place(), place()
         self._upload = Upload(self._take, accept=".npz,.csv,.parquet")
-        self.every(POLL_MS, self._job_row.poll)
+        self._scope_card: ScopeCard | None = None
+        self._scope = place()
+        self.every(POLL_MS, self._tick)
         choose = line(self._judges, self._split, self._measure)
         outside = card("Predictions of a model outside", OUTSIDE, self._upload)
         return page_column(
-            heading("Calibration", BELOW), choose, self._job_row, self._said, self._body, outside
+            heading("Calibration", BELOW),
+            choose,
+            self._job_row,
+            self._said,
+            self._body,
+            self._scope,
+            outside,
         )
 
     def load(self) -> None:
         """List the judges and draw the newest run."""
         self._list()
         self._draw()
+        if self._scope_card is None and self.project.loop.newest_model() is not None:
+            self._scope_card = ScopeCard(self.project, self.session.workspace.jobs)
+            fill(self._scope, self._scope_card)
+
+    def _tick(self) -> None:
+        self._job_row.poll()
+        if self._scope_card is not None:
+            self._scope_card.poll()
 
     def _list(self) -> None:
         judges = self.project.desk.trust.judges()
@@ -101,7 +118,8 @@ class CalibrationPage(Page):
                     fill(self._body, sentence("Nothing is measured yet. Choose judges and press Measure."))
                 return
             used = str(self.project.settings().get("calibrator", "temperature"))
-            fill(self._body, CalibrationView(views, tokens(self.session.dark), self._use, used))
+            trust = self.project.desk.trust
+            fill(self._body, CalibrationView(views, tokens(self.session.dark), self._use, used, trust))
 
     def _use(self, name: str) -> None:
         self.project.desk.trust.use_calibrator(name)

@@ -123,7 +123,7 @@ class ExportPage(Page):
             waiting = self.project.status().waiting
             fill(self._model, notice("No model to export yet", waiting, link=link))
         else:
-            fill(self._model, html_pane(facts(_model_facts(model))))
+            fill(self._model, html_pane(facts(_model_facts(model, self.project.loop.kind.headline))))
 
     def _export_labels(self) -> None:
         options: dict[str, Any] = {"format": self._format.value, "history": self._history.value}
@@ -192,13 +192,16 @@ def _label_facts(status: LoopStatus) -> list[tuple[str, str]]:
     ]
 
 
-def _model_facts(model: ModelVersion) -> list[tuple[str, str]]:
-    accuracy, ece = stored_interval(model.metrics.get("accuracy")), stored_interval(model.metrics.get("ece"))
-    return [
+def _model_facts(model: ModelVersion, headline: tuple[str, str]) -> list[tuple[str, str]]:
+    key, name = headline
+    found, ece = stored_interval(model.metrics.get(key)), stored_interval(model.metrics.get("ece"))
+    rows = [
         ("Version", f"{model.version}, trained on {model.n_train:,} labels, {when(model.created_at)}"),
         (
-            "Accuracy",
-            f"{percent(accuracy.value)} ({percent_interval(accuracy)}), n = {accuracy.n:,} random-stream answers",
+            name,
+            f"{percent(found.value)} ({percent_interval(found)}), n = {found.n:,} random-stream answers",
         ),
-        ("Calibration error", f"{percent(ece.value)} ({percent_interval(ece)}), n = {ece.n:,}"),
     ]
+    if "ece" in model.metrics:
+        rows.append(("Calibration error", f"{percent(ece.value)} ({percent_interval(ece)}), n = {ece.n:,}"))
+    return rows

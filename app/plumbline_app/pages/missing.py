@@ -1,4 +1,4 @@
-"""The page for an address that leads to no project."""
+"""The page for an address that leads to no project, or to a page that the project does not have."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class MissingPage(Page):
     heading = "Not found"
     themes_live = True
 
-    def __init__(self, session: Session, reason: str) -> None:
+    def __init__(self, session: Session, reason: str, title: str = "There is no such project") -> None:
         super().__init__(session)
-        self.reason = reason
+        self.reason, self.what = reason, title
 
     def __panel__(self) -> Viewable:
-        return notice("There is no such project", self.reason, link=("/", "See all projects"))
+        return notice(self.what, self.reason, link=("/", "See all projects"))

@@ -12,6 +12,8 @@ from plumbline_app.components.address import keep_in_address
 from plumbline_app.components.controls import button
 from plumbline_app.components.head_card import HeadCard
 from plumbline_app.components.job_row import POLL_MS, JobRow
+from plumbline_app.components.kind_head import KindHeadCard
+from plumbline_app.components.kind_report import KindReportView
 from plumbline_app.components.layout import fill, line, page_column, place
 from plumbline_app.components.model_report import ReportView
 from plumbline_app.components.stopping_panel import StoppingPanel
@@ -50,7 +52,7 @@ class ModelPage(Page):
         self._notice = place()
         self._body = place()
         self._heads = place()
-        self._head_card: HeadCard | None = None
+        self._head_card: HeadCard | KindHeadCard | None = None
         top = line(heading("Model", BELOW), self._train, **{"flex-wrap": "nowrap"})
         keep_in_address(self, ["version"])
         self.param.watch(lambda _: self._draw(), "version")
@@ -75,7 +77,10 @@ class ModelPage(Page):
     def _offer_heads(self) -> None:
         """The choice of head, once there is something to train it on."""
         if self._head_card is None and not self.project.status().waiting:
-            self._head_card = HeadCard(self.project, self.session.workspace.jobs, self._train_now)
+            if self.project.loop.kind.also_a_choice:
+                self._head_card = HeadCard(self.project, self.session.workspace.jobs, self._train_now)
+            else:
+                self._head_card = KindHeadCard(self.project, self._train_now)
             fill(self._heads, self._head_card)
 
     def _look(self) -> None:
@@ -141,6 +146,12 @@ class ModelPage(Page):
             self._measure(status, models, self._shown)
 
     def _measure(self, status: LoopStatus, models: list[ModelVersion], shown: ModelVersion) -> None:
+        kind = self.project.loop.kind
+        own = self.project.kind_report(shown.id)
+        if own is not None and not kind.also_a_choice:
+            fill(self._body, KindReportView(own, kind.headline, models, self._choose))
+            self._say(status)
+            return
         report = self.project.report(shown.id)
         if report is None:
             raise NotFoundError(f"version {shown.version} was deleted while it was being measured")
@@ -149,7 +160,8 @@ class ModelPage(Page):
         grown = self.project.heads.old_and_new(shown)
         view = ReportView(report, curve, status, models, self.project.calibrate_from, t, self._choose, grown)
         fill(self._body)  # Bokeh lays out a figure wrongly when it replaces another one in place
-        fill(self._body, view, StoppingPanel(self.project, curve))
+        levels = [] if own is None else [KindReportView(own, kind.headline)]
+        fill(self._body, *levels, view, StoppingPanel(self.project, curve))
         self._say(status)
         view.add_reference(self.project.learning_curve())
 

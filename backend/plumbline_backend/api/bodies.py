@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from plumbline_backend.domain.answer_forms import MAX_ANSWER
 from plumbline_backend.domain.types import JobState, State, Stratum
 
 MAX_PAGE = 1_000
@@ -51,6 +52,7 @@ class ImportIn(Body):
     name: Name
     roles: dict[str, str] = Field(default={}, max_length=10_000)
     label_use: Literal["reference", "training", "ignore"] = "reference"
+    kind: Annotated[str, Field(max_length=40)] = "choice"
     question: Text = ""
     skip_bad_rows: bool = False
 
@@ -75,7 +77,8 @@ class JudgementIn(Body):
 
     uuid: Uuid
     item: Position
-    class_id: Annotated[str, Field(max_length=500)] | None = None
+    class_id: Annotated[str, Field(max_length=MAX_ANSWER)] | None = None
+    """A class id; of several classes "+c1 -c4": yes to c1, no to c4, nothing of the others."""
     state: State = "answered"
     note: Text = ""
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -30,7 +30,7 @@ from plumbline_backend.domain.types import COLUMN_ROLES, Column, ProjectRow
 from plumbline_backend.store.tokens import ApiToken
 from plumbline_backend.store.webhooks import Webhook
 from plumbline_backend.webhooks import checked_url
-from plumbline_backend.workspace import DEFAULT_QUESTION, Workspace
+from plumbline_backend.workspace import Workspace
 
 
 def project_routes(workspace: Workspace, access: Access) -> APIRouter:
@@ -57,7 +57,8 @@ def project_routes(workspace: Workspace, access: Access) -> APIRouter:
             body.name,
             columns,
             label_use=body.label_use,
-            text=body.question or DEFAULT_QUESTION,
+            kind=body.kind,
+            text=body.question,
             on_problem="skip" if body.skip_bad_rows else "refuse",
             by=None if caller.access.person is None else caller.person,
         )

@@ -83,6 +83,19 @@ def bootstrap_mean(
     return _basic(float(values.mean()), resampled, n, confidence, low, high)
 
 
+def of_resamples(
+    value: float,
+    resampled: NDArray[np.float64],
+    n: int,
+    *,
+    confidence: float = 0.95,
+    low: float = -np.inf,
+    high: float = np.inf,
+) -> Interval:
+    """The basic bootstrap interval of a figure over n items that was resampled elsewhere; ends as in `bootstrap`."""
+    return _basic(value, resampled, n, confidence, low, high)
+
+
 def _basic(
     value: float, resampled: NDArray[np.float64], n: int, confidence: float, low: float, high: float
 ) -> Interval:

@@ -84,8 +84,13 @@ def edit_class(
     color: str | None = None,
     key: str | None = None,
     description: str | None = None,
+    parent: str | None = None,
 ) -> Edited:
-    """Change what is given and keep the rest; `key=""` removes the key. Same errors as `add_class`."""
+    """Change what is given and keep the rest; `key=""` removes the key. Same errors as `add_class`.
+
+    parent: the class that it is part of in the tree of a hierarchical question; "" makes it a root. Raises
+    InputError for a class below itself.
+    """
     old = find_class(question, class_id)
     new = replace(
         old,
@@ -93,10 +98,11 @@ def edit_class(
         color=old.color if color is None else _checked_color(color),
         key=old.key if key is None else _checked_key(question, key or None, own_id=class_id),
         description=old.description if description is None else description,
+        parent=old.parent if parent is None else _checked_parent(question, parent or None, old),
     )
     changed = [
         f"{part} {getattr(old, part)!r} to {getattr(new, part)!r}"
-        for part in ("name", "color", "key", "description")
+        for part in ("name", "color", "key", "description", "parent")
         if getattr(old, part) != getattr(new, part)
     ]
     classes = tuple(new if c.id == class_id else c for c in question.classes)
@@ -186,6 +192,22 @@ def _checked_name(question: Question, name: str, own_id: str | None) -> str:
         if other.id != own_id and other.name.strip().casefold() == clean.casefold():
             raise InputError(f"class name: {clean!r} is taken by {other.name!r}; expected a name of its own")
     return clean
+
+
+def _checked_parent(question: Question, parent: str | None, own: LabelClass) -> str | None:
+    if parent is None:
+        return None
+    above, by_id = find_class(question, parent), {c.id: c for c in question.classes}
+    if above.merged_into is not None:
+        raise InputError(f"parent: class {above.name!r} was merged; expected an active class")
+    at: LabelClass | None = above
+    while at is not None:
+        if at.id == own.id:
+            raise InputError(
+                f"parent: {above.name!r} is {own.name!r} or lies below it; expected another branch"
+            )
+        at = None if at.parent is None else by_id[question.resolve(at.parent)]
+    return parent
 
 
 def _checked_color(color: str) -> str:

@@ -20,7 +20,7 @@ Positions = NDArray[np.int64]
 State = Literal["answered", "skipped", "unsure", "flagged"]
 STATES: tuple[State, ...] = ("answered", "skipped", "unsure", "flagged")
 JudgeKind = Literal["person", "head", "assertion", "llm", "rule", "imported"]
-QuestionKind = Literal["choice", "pass_fail", "rating"]
+QuestionKind = Literal["choice", "pass_fail", "rating", "multi_label", "hierarchical"]
 Stratum = Literal[
     "stream",
     "model",
@@ -64,6 +64,16 @@ class LabelClass:
     key: str | None = None
     description: str = ""
     merged_into: str | None = None
+    parent: str | None = None
+    """The class above it in the tree of a hierarchical question."""
+
+
+class Labels(NamedTuple):
+    """Items and their targets among the classes that were asked for with them: (n,) places of one class each, -1 where
+    it is none of them, or for several classes (n, K) with 1 yes, 0 no, -1 not said."""
+
+    items: Positions
+    targets: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

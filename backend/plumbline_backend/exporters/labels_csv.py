@@ -26,20 +26,26 @@ class CsvLabels:
 
     spreadsheet_safe: bool = True
     suffix: str = ".csv"
+    more: tuple[str, ...] = ()
 
     def write(self, path: Path, rows: Iterable[LabelRow]) -> int:
         """Stream the rows into `path`; returns their number. Raises InputError for text UTF-8 cannot hold."""
         n = 0
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow((*COLUMNS, ESCAPED_COLUMNS) if self.spreadsheet_safe else COLUMNS)
+            writer.writerow(self._header())
             for n, row in enumerate(rows, 1):
                 refuse_surrogates(row, n, "csv")
                 writer.writerow(self._cells(row))
         return n
 
+    def _header(self) -> list[str]:
+        if not self.spreadsheet_safe:
+            return [*COLUMNS, *self.more]
+        return [*COLUMNS, *("'" + name if could_run(name) else name for name in self.more), ESCAPED_COLUMNS]
+
     def _cells(self, row: LabelRow) -> list[str]:
-        cells = {column: _cell(getattr(row, column)) for column in COLUMNS}
+        cells = {column: _cell(row.cell(column)) for column in (*COLUMNS, *self.more)}
         if not self.spreadsheet_safe:
             return list(cells.values())
         escaped = [column for column in TEXT_COLUMNS if could_run(cells[column])]

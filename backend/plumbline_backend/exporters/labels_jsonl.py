@@ -19,6 +19,7 @@ class JsonlLabels:
     """
 
     suffix: str = ".jsonl"
+    more: tuple[str, ...] = ()
 
     def write(self, path: Path, rows: Iterable[LabelRow]) -> int:
         """Stream the rows into `path`; returns their number."""
@@ -31,6 +32,7 @@ class JsonlLabels:
 
 def _line(row: LabelRow) -> bytes:
     record = asdict(row)
+    record.update(record.pop("more"))
     record["time"] = None if row.time is None else row.time.isoformat()
     try:
         return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -25,16 +25,18 @@ class ParquetLabels:
     """Writes labels as Parquet (zstd). Times are timestamps in UTC to the microsecond; missing is null."""
 
     suffix: str = ".parquet"
+    more: tuple[str, ...] = ()
 
     def write(self, path: Path, rows: Iterable[LabelRow]) -> int:
         """Stream the rows into `path`; returns their number. Raises InputError for text UTF-8 cannot hold."""
         n = 0
         stream = iter(rows)
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        schema = pa.schema([*SCHEMA, *((column, pa.string()) for column in self.more)])
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             while chunk := list(islice(stream, ROWS_PER_GROUP)):
                 for index, row in enumerate(chunk, n + 1):
                     refuse_surrogates(row, index, "parquet")
-                columns = {name: [getattr(row, name) for row in chunk] for name in COLUMNS}
-                writer.write_table(pa.table(columns, schema=SCHEMA))
+                columns = {name: [row.cell(name) for row in chunk] for name in schema.names}
+                writer.write_table(pa.table(columns, schema=schema))
                 n += len(chunk)
         return n

@@ -104,9 +104,9 @@ class ProgramHead:
         facts = json.loads((folder / "head.json").read_text(encoding="utf-8"))
         if facts["head"] != cls.name:
             raise InputError(f"{folder / 'head.json'} holds a {facts['head']!r} head; expected {cls.name!r}")
-        head = cls(**{name: facts[name] for name in cls.SETTINGS})
+        head = cls(**{name: facts[name] for name in cls.SETTINGS if name in facts})
         for name in cls.FACTS:
-            setattr(head, name, facts[name])
+            setattr(head, name, facts.get(name))
         for name, array in load_file(folder / "head.safetensors").items():
             setattr(head, name, array)
         head.width_ = facts["width"]

@@ -58,12 +58,16 @@ class LinearSoftmax(ProgramHead):
         adjust: float = 0.0,
         label_smoothing: float = 0.0,
         z_regularization: float = 0.0,
+        nkd: float = 0.0,
     ) -> None:
+        numbers = {"l2": l2, "adjust": adjust, "z_regularization": z_regularization, "nkd": nkd}
         wrong = [
             f"{what} is {value}; expected a finite number, zero or more"
-            for what, value in (("l2", l2), ("adjust", adjust), ("z_regularization", z_regularization))
+            for what, value in numbers.items()
             if not 0 <= value < float("inf")
         ]
+        if nkd and (label_smoothing or z_regularization):
+            wrong.append(f"nkd is {nkd}; expected 0 with label smoothing or z-regularization")
         if not tolerance > 0:
             wrong.append(f"tolerance is {tolerance}; expected a number above zero")
         if not 0 <= label_smoothing < 1:
@@ -76,6 +80,7 @@ class LinearSoftmax(ProgramHead):
         self.adjust = adjust
         self.label_smoothing = label_smoothing
         self.z_regularization = z_regularization
+        self.nkd = nkd
 
     def fit(
         self,
@@ -92,7 +97,7 @@ class LinearSoftmax(ProgramHead):
         on NaN or infinite features, shapes that differ, targets outside the classes, negative weights, or
         fewer than two classes among the items of positive weight.
         """
-        loss = Loss(self.adjust, self.label_smoothing, self.z_regularization)
+        loss = Loss(self.adjust, self.label_smoothing, self.z_regularization, self.nkd)
         problem = build(features, targets, n_classes, sample_weight, self.l2, loss)
         found = solve(problem, _start(problem, warm_start), self.tolerance, self.max_iterations)
         self.take(found, problem, n_classes)
@@ -182,7 +187,7 @@ class LinearSoftmax(ProgramHead):
         return Cost(5e-9 * n * d * k + 1e-10 * n * d * d, (8 * 26 * k * d + 8 * n * d + 8 * n) / 2**20)
 
 
-_SETTINGS = ("l2", "tolerance", "max_iterations", "adjust", "label_smoothing", "z_regularization")
+_SETTINGS = ("l2", "tolerance", "max_iterations", "adjust", "label_smoothing", "z_regularization", "nkd")
 _FACTS = ("magnitude_", "objective_", "gradient_", "n_iterations_", "n_evaluations_", "converged_")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.ports import Head
-from plumbline_backend.registry import HEADS
+from plumbline_backend.registry import HEADS, KIND_HEADS
 
 DEFAULT = "linear_softmax"
 
@@ -21,7 +21,7 @@ def make_head(name: str, known: Mapping[str, Any], chosen: Mapping[str, Any] | N
     known: what the project can give (l2, seed, class_texts, unlabelled); a head takes what it has a use for. chosen:
     settings by name. Raises InputError on an unknown head or setting, and when what the head needs is not known.
     """
-    kind = HEADS.get(name)
+    kind = head_class(name)
     takes = settings_of(name)
     unknown = [each for each in chosen or {} if each not in takes]
     if unknown:
@@ -34,13 +34,18 @@ def make_head(name: str, known: Mapping[str, Any], chosen: Mapping[str, Any] | N
     return made
 
 
+def head_class(name: str) -> Any:
+    """The class of a head, of a choice or of another kind of question. Raises InputError with the nearest name."""
+    return (KIND_HEADS if name in KIND_HEADS.names() else HEADS).get(name)
+
+
 def settings_of(name: str) -> tuple[str, ...]:
     """Names of the head's settings. Raises InputError with the nearest valid name when there is no such head."""
-    return tuple(each for each in inspect.signature(HEADS.get(name).__init__).parameters if each != "self")
+    return tuple(each for each in inspect.signature(head_class(name).__init__).parameters if each != "self")
 
 
 def load_head(folder: Path) -> Head:
     """The fitted head in a model's folder, whatever its kind."""
     kind = json.loads((folder / "head.json").read_text(encoding="utf-8"))["head"]
-    loaded: Head = HEADS.get(kind).load(folder)
+    loaded: Head = head_class(kind).load(folder)
     return loaded

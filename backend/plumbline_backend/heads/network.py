@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.heads.absent import over_all_classes
 from plumbline_backend.heads.base import Cost, ProgramHead
+from plumbline_backend.heads.checkpoints import Checkpoint
 from plumbline_backend.heads.checks import Labelled, labelled
+from plumbline_backend.heads.epochs import Goal, Layers, Rows, Trainer, refinement
 from plumbline_backend.heads.program import Affine, Elementwise, Program, UnitRows, affine, run
-from plumbline_kernels import linear_cross_entropy
 
 HOLD_OUT = 0.15
 LEAST_HELD_OUT = 30
 """With fewer items to hold out the stopping rule would follow noise; then the number of epochs is fixed."""
 SHORT_EPOCHS = 60
 PATIENCE = 12
-_BATCH = 128
-_LEARNING_RATE = 3e-3
-_ROWS = 8192
-
-
-class Layers(NamedTuple):
-    """What a network learns: hidden (h_i, h_(i-1)) matrices, and the last matrix (m, h) with its bias (m,)."""
-
-    hidden: list[Tensor]
-    weight: Tensor
-    bias: Tensor
 
 
 class Network(ProgramHead):
@@ -45,10 +36,17 @@ class Network(ProgramHead):
     length they began with after every step (normalise-and-project, Lyle et al. 2024), so that a network that goes on
     from round to round keeps learning as fast as a new one. Training stops where the negative log-likelihood of
     held-out items, each time under its own best temperature, no longer falls (Berta et al. 2025).
+
+    Many items: epochs leave out half of those that are learned already (see `epochs`). On a GPU the batches are
+    computed in bfloat16. `checkpoint`, set by who can resume, is a file that a long training is gone on from.
     """
 
+    checkpoint: Path | None = None
+    nkd: float = 0.0
+    dual: bool = False
+
     SETTINGS: Sequence[str] = ("widths", "adjust", "label_smoothing", "weight_decay", "max_epochs", "seed")
-    FACTS = ("n_epochs_", "stopped_", "n_held_out_")
+    FACTS = ("n_epochs_", "stopped_", "n_held_out_", "device_", "batch_", "left_out_", "note_")
 
     def __init__(
         self,
@@ -93,8 +91,10 @@ class Network(ProgramHead):
         present = np.flatnonzero(items.mass() > 0)
         vectors, scale = self.fixed(n_classes)
         fixed = None if vectors is None else torch.from_numpy(vectors[present]).float()
-        goal = _Goal(fixed, scale, _prior(items, present, self.adjust), self.label_smoothing)
-        layers = _begin(self.width_, self.widths, len(present) if vectors is None else vectors.shape[1], rng)
+        prior = _prior(items, present, self.adjust)
+        goal = Goal(fixed, scale, prior, self.label_smoothing, self.nkd if items.soft else 0.0)
+        outputs = len(present) if vectors is None else vectors.shape[1]
+        layers = _begin(self.width_, self.widths, outputs, rng, second=self.dual and items.soft)
         if warm_start is not None:
             layers = _gone_on(layers, warm_start, present if vectors is None else None)
         layers = self._train(items, present, goal, layers, rng)
@@ -151,56 +151,58 @@ class Network(ProgramHead):
         self,
         items: Labelled,
         present: NDArray[np.int64],
-        goal: _Goal,
+        goal: Goal,
         layers: Layers,
         rng: np.random.Generator,
     ) -> Layers:
         """Find the number of epochs on held-out items, then train on all of them for as many."""
         x = torch.from_numpy(((items.features - self.mean_) / self.spread_).astype(np.float32))
         weight = torch.from_numpy((items.weight / items.weight.mean()).astype(np.float32))
-        rows = _Rows(x, _targets(items, present), weight)
+        rows = Rows(x, _targets(items, present), weight)
         held = _held_out(items, rng)
-        self.n_held_out_, self.stopped_ = int(held.sum()), "at the last epoch"
-        self.n_epochs_ = min(self.max_epochs, SHORT_EPOCHS)
-        if self.n_held_out_:
-            self.n_epochs_ = self._best_epoch(rows, held, goal, _copied(layers), rng)
-        for _ in self._epochs(rows, goal, layers, self.n_epochs_, rng):
+        trainer = Trainer(goal, self.weight_decay, rng, self._kept(items, layers))
+        memo = trainer.resumed("last") or {"n_epochs": 0, "stopped": "at the last epoch"}
+        self.n_held_out_ = int(held.sum())
+        if not memo["n_epochs"]:
+            memo["n_epochs"] = min(self.max_epochs, SHORT_EPOCHS)
+            if self.n_held_out_:
+                memo |= self._best_epoch(trainer, rows, held, goal, layers.copied())
+        for _ in trainer.epochs("last", rows, layers, memo["n_epochs"], memo):
             pass
+        trainer.finished()
+        self.n_epochs_, self.stopped_ = memo["n_epochs"], memo["stopped"]
+        self.device_, self.batch_, self.note_ = trainer.device.type, trainer.batch, trainer.note or None
+        self.left_out_ = round(trainer.n_left_out / max(1, trainer.n_seen), 3) or None
         return layers
 
     def _best_epoch(
-        self,
-        rows: _Rows,
-        held: NDArray[np.bool_],
-        goal: _Goal,
-        layers: Layers,
-        rng: np.random.Generator,
-    ) -> int:
+        self, trainer: Trainer, rows: Rows, held: NDArray[np.bool_], goal: Goal, layers: Layers
+    ) -> dict[str, Any]:
         """The epoch after which held-out items are fitted best; looks PATIENCE epochs further."""
         train, kept = rows.at(~held), rows.at(held)
-        best, best_loss = 1, float("inf")
-        for epoch in self._epochs(train, goal, layers, self.max_epochs, rng):
-            loss = _refinement(layers, goal, kept)
-            if loss < best_loss - 1e-4:
-                best, best_loss = epoch, loss
-            elif epoch - best >= PATIENCE:
-                self.stopped_ = "where held-out items were fitted best"
+        best = trainer.resumed("search") or {"epoch": 1, "loss": float("inf")}
+        stopped = "at the last epoch"
+        for epoch in trainer.epochs("search", train, layers, self.max_epochs, best):
+            loss = refinement(layers, goal, kept)
+            if loss < best["loss"] - 1e-4:
+                best |= {"epoch": epoch, "loss": loss}
+            elif epoch - best["epoch"] >= PATIENCE:
+                stopped = "where held-out items were fitted best"
                 break
-        return best
+        return {"n_epochs": best["epoch"], "stopped": stopped}
 
-    def _epochs(
-        self, rows: _Rows, goal: _Goal, layers: Layers, epochs: int, rng: np.random.Generator
-    ) -> Iterator[int]:
-        """Train, and say after each epoch how many are done."""
-        parameters = [*layers.hidden, layers.weight, layers.bias]
-        lengths = [float(matrix.detach().norm()) for matrix in layers.hidden]
-        optimiser = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=self.weight_decay)
-        for epoch in range(1, epochs + 1):
-            for batch in torch.from_numpy(rng.permutation(len(rows.x))).split(_BATCH):
-                _step(optimiser, layers, rows.at(batch), goal, lengths)
-            yield epoch
+    def _kept(self, items: Labelled, layers: Layers) -> Checkpoint | None:
+        """Where the training is gone on from: its key holds items, settings and where it began."""
+        if self.checkpoint is None:
+            return None
+        key = hashlib.sha256(repr([getattr(self, name) for name in self.SETTINGS]).encode())
+        for array in (items.features, items.targets, items.weight):
+            key.update(np.ascontiguousarray(array).data)
+        for tensor in layers.parameters():
+            key.update(np.ascontiguousarray(tensor.detach().numpy()).data)
+        return Checkpoint(self.checkpoint, key.hexdigest())
 
-    def _keep(self, layers: Layers, items: Labelled, present: NDArray[np.int64], goal: _Goal) -> None:
+    def _keep(self, layers: Layers, items: Labelled, present: NDArray[np.int64], goal: Goal) -> None:
         for i, matrix in enumerate(layers.hidden):
             setattr(self, f"hidden_{i}_", matrix.detach().numpy())
         self.last_, self.last_bias_ = layers.weight.detach().numpy(), layers.bias.detach().numpy()
@@ -221,34 +223,14 @@ class Network(ProgramHead):
         self.last_, self.last_bias_ = rows, full.bias.astype(np.float32)
 
 
-class _Rows(NamedTuple):
-    """Standardised features, classes or probabilities, and weights around 1, of the same items."""
-
-    x: Tensor
-    y: Tensor
-    weight: Tensor
-
-    def at(self, chosen: Tensor | NDArray[np.bool_]) -> _Rows:
-        """Some of the items."""
-        places = torch.as_tensor(chosen)
-        return _Rows(self.x[places], self.y[places], self.weight[places])
-
-
-class _Goal(NamedTuple):
-    """Fixed vectors (m classes) or None with their scale, log prior or None, and label smoothing."""
-
-    vectors: Tensor | None
-    scale: float
-    prior: Tensor | None
-    label_smoothing: float
-
-
 def _prior(items: Labelled, present: NDArray[np.int64], adjust: float) -> Tensor | None:
     mass = items.mass()[present]
     return torch.from_numpy(adjust * np.log(mass / mass.sum())).float() if adjust else None
 
 
-def _begin(d: int, widths: Sequence[int], outputs: int, rng: np.random.Generator) -> Layers:
+def _begin(
+    d: int, widths: Sequence[int], outputs: int, rng: np.random.Generator, second: bool = False
+) -> Layers:
     """He's scale for the hidden matrices, zeros for the last one without fixed vectors to reach."""
     sizes = [d, *widths]
     hidden = [
@@ -256,8 +238,9 @@ def _begin(d: int, widths: Sequence[int], outputs: int, rng: np.random.Generator
         for w, h in pairwise(sizes)
     ]
     last = (rng.normal(size=(outputs, sizes[-1])) * 0.1 / np.sqrt(sizes[-1])).astype(np.float32)
-    layers = Layers(hidden, torch.from_numpy(last), torch.zeros(outputs))
-    for tensor in (*layers.hidden, layers.weight, layers.bias):
+    more = (torch.from_numpy(last.copy()), torch.zeros(outputs)) if second else ()
+    layers = Layers(hidden, torch.from_numpy(last), torch.zeros(outputs), more)
+    for tensor in layers.parameters():
         tensor.requires_grad_()
     return layers
 
@@ -299,79 +282,3 @@ def _held_out(items: Labelled, rng: np.random.Generator) -> NDArray[np.bool_]:
     free = np.setdiff1d(np.arange(n), first)
     held[order[free[: int(n * HOLD_OUT)]]] = True
     return held
-
-
-def _step(
-    optimiser: torch.optim.Optimizer,
-    layers: Layers,
-    rows: _Rows,
-    goal: _Goal,
-    lengths: Sequence[float],
-) -> None:
-    """One mini-batch, then every hidden matrix back to its length."""
-    optimiser.zero_grad(set_to_none=True)
-    _loss(layers, goal, rows).backward()
-    optimiser.step()
-    with torch.no_grad():
-        for matrix, length in zip(layers.hidden, lengths, strict=True):
-            matrix *= length / matrix.norm().clamp_min(1e-12)
-
-
-def _hidden(layers: Layers, x: Tensor) -> Tensor:
-    for matrix in layers.hidden:
-        raw = x @ matrix.T
-        centred = raw - raw.mean(dim=1, keepdim=True)
-        x = torch.relu(centred * (len(matrix) ** 0.5 / centred.norm(dim=1, keepdim=True).clamp_min(1e-12)))
-    return x
-
-
-def _loss(layers: Layers, goal: _Goal, rows: _Rows) -> Tensor:
-    hidden = _hidden(layers, rows.x)
-    bias: Tensor | None = layers.bias
-    place, classes = hidden, layers.weight
-    if goal.vectors is not None:
-        place, classes, bias = hidden @ layers.weight.T + layers.bias, goal.vectors, None
-    return linear_cross_entropy(
-        place,
-        classes,
-        rows.y,
-        bias=bias,
-        normalize=goal.vectors is not None,
-        scale=goal.scale,
-        class_prior=goal.prior,
-        sample_weight=rows.weight,
-        label_smoothing=goal.label_smoothing,
-        check_values=False,
-    )
-
-
-@torch.no_grad()
-def _refinement(layers: Layers, goal: _Goal, items: _Rows) -> float:
-    """Negative log-likelihood at the temperature that is best for these items."""
-    parts = []
-    for x in items.x.split(_ROWS):
-        hidden = _hidden(layers, x)
-        if goal.vectors is None:
-            parts.append(hidden @ layers.weight.T + layers.bias)
-        else:
-            place = torch.nn.functional.normalize(hidden @ layers.weight.T + layers.bias)
-            parts.append(goal.scale * place @ goal.vectors.T)
-    logits = torch.cat(parts).double()
-    y, share = items.y, items.weight.double() / items.weight.double().sum()
-    picked = torch.nn.functional.one_hot(y, logits.shape[1]).double() if y.dim() == 1 else y.double()
-
-    def surprise(log_sharpness: float) -> float:
-        sharpened = float(np.exp(log_sharpness)) * logits
-        return float(share @ (torch.logsumexp(sharpened, dim=1) - (picked * sharpened).sum(dim=1)))
-
-    found = minimize_scalar(surprise, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-2})
-    return float(found.fun)
-
-
-def _copied(layers: Layers) -> Layers:
-    """The same numbers, to be trained apart."""
-
-    def copy(tensor: Tensor) -> Tensor:
-        return tensor.detach().clone().requires_grad_()
-
-    return Layers([copy(matrix) for matrix in layers.hidden], copy(layers.weight), copy(layers.bias))

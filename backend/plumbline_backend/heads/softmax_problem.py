@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plumbline_backend.heads.checks import Labelled, labelled
+from plumbline_backend.heads.distil import nkd_loss
 from plumbline_backend.heads.lbfgs import Evaluate, Precondition, Solution, Stage, minimise
 from plumbline_backend.heads.preconditioner import softmax_preconditioner
 from plumbline_kernels import linear_cross_entropy
@@ -31,12 +32,14 @@ class Loss(NamedTuple):
 
     adjust: this times the log of each class's share is added to the logits while learning and left out afterwards
     (logit adjustment, Menon et al. 2021): 1 answers as if all classes were equally frequent. label_smoothing in
-    [0, 1). z_regularization >= 0: that times logsumexp squared.
+    [0, 1). z_regularization >= 0: that times logsumexp squared. nkd > 0: soft labels are learned in two parts (see
+    `nkd_loss`), the second with this weight; hard labels take no notice of it.
     """
 
     adjust: float = 0.0
     label_smoothing: float = 0.0
     z_regularization: float = 0.0
+    nkd: float = 0.0
 
 
 class SoftmaxProblem(NamedTuple):
@@ -131,6 +134,8 @@ def _evaluate(problem: SoftmaxProblem, features: Tensor, share: Tensor) -> Evalu
 
     targets = problem.targets.to(features.dtype) if problem.targets.is_floating_point() else problem.targets
     prior = None if problem.prior is None else problem.prior.to(features.dtype)
+    if problem.loss.nkd and targets.is_floating_point():
+        return _evaluate_apart(problem, features, share, targets, prior)
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
         weight = x[:, :-1].to(features.dtype, copy=True).requires_grad_()
@@ -151,6 +156,30 @@ def _evaluate(problem: SoftmaxProblem, features: Tensor, share: Tensor) -> Evalu
         pull = problem.ridge * x[:, :-1]
         value = loss.item() + 0.5 * float((pull * x[:, :-1]).sum())
         return value, torch.cat([by_weight + pull, by_bias[:, None]], dim=1)
+
+    return evaluate
+
+
+def _evaluate_apart(
+    problem: SoftmaxProblem, features: Tensor, share: Tensor, targets: Tensor, prior: Tensor | None
+) -> Evaluate:
+    """As `_evaluate`, with the loss in two parts; some rows' logits at a time."""
+
+    def evaluate(x: Tensor) -> tuple[float, Tensor]:
+        weight, bias = x[:, :-1].to(features.dtype), x[:, -1].to(features.dtype)
+        bias = bias if prior is None else bias + prior
+        total, gradient = 0.0, torch.zeros_like(x)
+        for start in range(0, len(features), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            logits = torch.addmm(bias, features[rows], weight.T).requires_grad_()
+            loss = share[rows] @ nkd_loss(logits, targets[rows], problem.loss.nkd)
+            (by_logits,) = torch.autograd.grad(loss, (logits,))
+            total += loss.item()
+            gradient[:, :-1] += (by_logits.T @ features[rows]).double()
+            gradient[:, -1] += by_logits.sum(dim=0).double()
+        pull = problem.ridge * x[:, :-1]
+        gradient[:, :-1] += pull
+        return total + 0.5 * float((pull * x[:, :-1]).sum()), gradient
 
     return evaluate
 

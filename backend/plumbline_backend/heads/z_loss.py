@@ -43,12 +43,17 @@ class ZLossWeights:
         """W (K, d), multiplied out."""
         return np.asarray(self._rows @ self._mix + self._shared)
 
-    def step(self, feature: Matrix, target: int, rate: float) -> float:
-        """One step of gradient descent on one item (d,) of class `target`; returns its loss before the step."""
+    def step(self, feature: Matrix, target: int, rate: float, trust: float = float("inf")) -> float:
+        """One step of gradient descent on one item (d,) of class `target`; returns its loss before the step.
+
+        trust: the most that a step may move the right class's logit, in standard deviations of the item's logits; the
+        loss grows steep where they lie close together.
+        """
         if not 0 <= target < len(self._rows):
             raise InputError(f"target is {target}; expected a class from 0 to {len(self._rows) - 1}")
         h = np.asarray(feature, dtype=np.float64)
         loss, g = self._gradients(h, target)
+        rate = min(rate, trust * g.deviation**2 / max(float(h @ h), 1e-12))
         k, shift, own = 2 * rate * g.squares, rate * g.total, rate * g.own
         length = float(h @ h)
         # W <- W (I - k h h^T) - (shift 1 + own e_c) h^T, spread over the parts.
@@ -73,7 +78,7 @@ class ZLossWeights:
         return np.asarray(self._rows[target] @ self._mix + self._shared)
 
     def _gradients(self, h: Matrix, target: int) -> tuple[float, _Scalars]:
-        """The loss, and its slopes by sum o, sum o^2 and o_c."""
+        """The loss, and its slopes."""
         n = len(self._rows)
         total, squares = float(self._total @ h), float(h @ self._squares @ h)
         own = float(self._row(target) @ h)
@@ -85,7 +90,7 @@ class ZLossWeights:
         by_z = -float(expit(self.a * (self.b - z)))
         by_variance = -by_z * (own - mean) / (2 * variance * deviation)
         by_mean = -by_z / deviation - 2 * mean * by_variance
-        return loss, _Scalars(by_mean / n, by_variance / n, by_z / deviation)
+        return loss, _Scalars(by_mean / n, by_variance / n, by_z / deviation, deviation)
 
     def _turn(self, h: Matrix, k: float, length: float) -> None:
         """U <- U (I - k h h^T), and its inverse by Sherman and Morrison."""
@@ -115,11 +120,12 @@ class ZLossWeights:
 
 
 class _Scalars(NamedTuple):
-    """Slopes of the loss by sum o, sum o^2 and o_c."""
+    """Slopes of the loss by sum o, sum o^2 and o_c, and the standard deviation of the logits."""
 
     total: float
     squares: float
     own: float
+    deviation: float
 
 
 def sampled_softmax_step(

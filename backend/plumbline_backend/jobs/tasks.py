@@ -13,6 +13,7 @@ TASKS = {
     "calibration": "plumbline_backend.trust.task:measure",
     "demo": "plumbline_backend.ingest:import_demo",
     "fit": "plumbline_backend.learn:fit_head",
+    "fit_kind": "plumbline_backend.kinds.fitting:fit_kind",
     "compare_heads": "plumbline_backend.model_selection:compare_heads",
     "first_ranking": "plumbline_backend.first_ranking:rank_first",
     "health": "plumbline_backend.health.task:check_health",

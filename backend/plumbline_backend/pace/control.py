@@ -17,6 +17,8 @@ FASTER, SLOWER = 1.25, 0.5
 FALL_P = 0.25
 """One-sided chance of a sign test below which pseudo-labels count as harmful: two random-stream answers lost and none
 won is enough. Harm is worse than a chance missed, so this is far from the usual 0.05."""
+REMEMBERED = 3
+"""Comparisons on held-out human labels that count together: one alone, of a few dozen labels, says little."""
 FREEZE_AT = 0.8
 """Share of the answers that are to be given after which the pace stays as it is."""
 
@@ -53,6 +55,13 @@ class PaceState:
     """Human labels at the last round; -1 before the first."""
     since: int = 0
     """Ledger id at the switch-on: blind checks count from there."""
+    held_out: tuple[tuple[int, int], ...] = ()
+    """(only with, only without) of the newest comparisons on held-out human labels, the oldest first."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether held-out human labels speak against pseudo-labels: none are trained on until they no longer do."""
+        return self.mode == "on" and sum(a for a, _ in self.held_out) < sum(b for _, b in self.held_out)
 
     def of(self, class_id: str) -> float:
         """The pace of a class."""
@@ -65,7 +74,10 @@ class PaceState:
     @classmethod
     def from_json(cls, values: Mapping[str, Any] | None) -> PaceState:
         """What `as_json` gave; the default for None."""
-        return cls() if values is None else cls(**values)
+        if values is None:
+            return cls()
+        pairs = tuple((int(a), int(b)) for a, b in values.get("held_out", ()))
+        return cls(**{**values, "held_out": pairs})
 
 
 def switched(state: PaceState, on: bool, since: int = 0) -> PaceState:
@@ -82,13 +94,15 @@ def next_round(
     paired: Paired,
     share_done: float,
     class_ids: tuple[str, ...],
+    held_out: Paired | None = None,
 ) -> PaceState:
     """The state after one more round of answers.
 
     audits: all blind checks since the switch-on by class id. share_done: how much of the labelling that is wanted
     has been done, in [0, 1]. The pace rises for all classes while the audited precision of all together has a lower
     bound of at least 97 % and new checks have come, falls for all while their precision itself is below that, and
-    falls for a class whose own precision is; an interval too wide to tell leaves it where it is.
+    falls for a class whose own precision is; an interval too wide to tell leaves it where it is. held_out: what human
+    labels that neither head had seen say of pseudo-labels; None where that was not asked.
     """
     if state.mode != "on":
         return state
@@ -102,7 +116,12 @@ def next_round(
             ),
         )
     together = pooled(audits)
+    if held_out is not None:
+        pairs = (*state.held_out, (held_out.only_with, held_out.only_without))
+        state = replace(state, held_out=pairs[-REMEMBERED:])
     after = replace(state, round=state.round + 1, n_audited=together.n)
+    if after.waiting:
+        return replace(after, frozen=False, reason=_why_waiting(after))
     if share_done >= FREEZE_AT:
         return replace(
             after,
@@ -110,6 +129,14 @@ def next_round(
             reason=f"The pace is frozen: {share_done:.0%} of the wanted answers are there.",
         )
     return _moved(after, audits, together, class_ids, fresh=together.n > state.n_audited)
+
+
+def _why_waiting(state: PaceState) -> str:
+    with_, without = (sum(pair[i] for pair in state.held_out) for i in (0, 1))
+    return (
+        "Pseudo-labels wait: of your own labels, held out in turn and predicted, "
+        f"{without:,} are right only without pseudo-labels and {with_:,} only with them."
+    )
 
 
 def pooled(audits: Mapping[str, Audit]) -> Interval:

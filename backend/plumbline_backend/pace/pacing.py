@@ -25,8 +25,9 @@ EVERY = 10
 """New human labels between two rounds: a batch of Lin et al.'s loop."""
 MOST_TAKEN = 2_000
 """Pseudo-labels that the pace itself keeps in the ledger; the surest where more are proposed."""
-AUDIT_EVERY = 5
-"""Every so many asks that are not the random stream's is a blind check, while the pace is on."""
+AUDIT_EVERY = 10
+"""Every so many asks that are not the random stream's is a blind check, while pseudo-labels are in force. Answers to
+what the model is sure of teach it little, so that checks are paid with labels."""
 BATCH = "pace"
 BLIND = "one of the items of this round"
 """What the person sees as the reason: true, and nothing that gives the model's opinion away."""
@@ -98,6 +99,7 @@ class Pacing:
         n_human = int(closed.sum() - self._answers.reserve_mask.sum())
         return {
             "policy": self.policy,
+            "compare_from": state.n_human + EVERY if state.mode == "on" else None,
             "lam": {c: state.of(c) for c in classes},
             "refused": self._answers.items_asked_as("review", "skipped").tolist(),
             "classes_before": [] if last is None else list(last.classes),
@@ -123,9 +125,10 @@ class Pacing:
                 Paired(*summary["paired"]),
                 self._share_done(model),
                 tuple(c.id for c in question.active),
+                None if summary.get("held_out") is None else Paired(*summary["held_out"]),
             )
             self._keep(decided)
-            if decided.mode != "on":
+            if decided.mode != "on" or decided.waiting:
                 self.pseudo.revoke(batch=BATCH)
                 return
             wanted = {
@@ -150,8 +153,8 @@ class Pacing:
 
     def asks(self, newest: ModelVersion | None) -> Iterator[Ask]:
         """Proposals to be checked blindly, as asks among the others. None while the pace is off."""
-        found = self.round_of(newest)
-        if newest is None or found is None or self.state.mode != "on":
+        found, state = self.round_of(newest), self.state
+        if newest is None or found is None or state.mode != "on" or state.waiting:
             return
         query = self._store.queries.newest(self._question_id)
         for rank, item in enumerate(found.saved.audit.tolist()):

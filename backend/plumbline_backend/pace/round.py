@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Positions
+from plumbline_backend.pace.held_out import CANDIDATES as FOLD_CANDIDATES
+from plumbline_backend.pace.held_out import on_held_out
 from plumbline_backend.pace.policy import PaceView
 from plumbline_backend.pace.proposals import TAKEN, UNCLEAR, WHY, Proposals, nearest_human, propose
 from plumbline_backend.pool.matrix import FeatureMatrix
@@ -255,6 +258,36 @@ def _on_stream(spec: Mapping[str, Any], found: Proposals, start: int) -> dict[st
         entry[0] += 1
         entry[1] += said == truth
     return counts
+
+
+def compared_on_held_out(
+    spec: Mapping[str, Any], new_head: Callable[[], Head], features: FeatureMatrix, reserve: Positions
+) -> list[int]:
+    """[only with, only without, n]: human labels, held out in turn, that only one of two heads gets right."""
+    rng = np.random.default_rng([spec["seed"], spec["version"], 5])
+    classes, pace = spec["classes"], spec["pace"]
+    human = np.array(spec["train_items"], dtype=np.int64)
+    kept = np.sort(rng.permutation(len(human))[:REFERENCE])
+    candidates = _candidates(spec, features.n, reserve, len(classes), rng)
+    x = features.gather(np.sort(rng.permutation(candidates)[:FOLD_CANDIDATES]))
+    policy = PACES.get(pace["policy"])()
+
+    def fit(
+        rows: NDArray[np.floating[Any]], targets: NDArray[np.int64], weight: NDArray[np.float64] | None
+    ) -> ProbaOf:
+        return new_head().fit(rows, targets, len(classes), sample_weight=weight).proba
+
+    found = on_held_out(
+        policy,
+        np.array([pace["lam"][c] for c in classes]),
+        features.gather(human[kept]),
+        np.array(spec["train_targets"], dtype=np.int64)[kept],
+        x,
+        _groups(x, rng) if "groups" in policy.needs else np.zeros(len(x), dtype=np.int64),
+        fit,
+        rng,
+    )
+    return list(found)
 
 
 class Rows(NamedTuple):

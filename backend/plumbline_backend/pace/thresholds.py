@@ -59,8 +59,9 @@ class FlexMatch:
         learned = reached / max(reached.max(initial=0.0), float(len(first) - above.sum()), 1.0)
         return argmax_only(view, np.maximum(threshold * learned / (2 - learned), self.least))
 
-    least = 0.5
-    """A class that no item reaches would get the threshold 0; no item is taken for a class it is more likely not."""
+    least = 0.8
+    """A class that no item reaches would get the threshold 0. With a floor of 0.5, 0.7, 0.8 and 0.9, simulations
+    on digits (4 or 5 seeds) have 3.7, 3.2, 2.2 and 1.6 % wrong pseudo-labels."""
 
     def parameters(self) -> Mapping[str, Any]:
         """The lowest threshold."""

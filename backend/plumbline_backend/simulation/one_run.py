@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plumbline_backend.domain.asking import ArrayRows, Labelled, PoolView
+from plumbline_backend.domain.asking import ArrayRows, Labelled, PoolView, ProbaOf
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.ports import Head, Strategy
 from plumbline_backend.domain.types import Positions
@@ -142,7 +142,9 @@ class _Run:
         same = np.array_equal(before, self.classes)
         self.head = self.trained(rows, targets, self.classes, weight, self.head if same else None)
         if self.pace is not None:
-            self.pace.next_round(items, self.answers, self.classes, self.head, self.setup.budget)
+            self.pace.next_round(
+                items, self.answers, self.classes, self.head, self.setup.budget, self._fit_of_features
+            )
         return self.accuracy_of(self.head, self.classes)
 
     def trained(
@@ -156,6 +158,12 @@ class _Run:
         """A head on pool rows; targets index `classes`. `warm` is one of the same classes to start from."""
         head = self._new_head(classes)
         return head.fit(self.x[rows], targets, len(classes), sample_weight=weight, warm_start=warm)
+
+    def _fit_of_features(
+        self, x: NDArray[Any], targets: NDArray[np.int64], weight: NDArray[np.float64] | None
+    ) -> ProbaOf:
+        head = self._new_head(self.classes).fit(x, targets, len(self.classes), sample_weight=weight)
+        return head.proba
 
     def accuracy_of(self, head: Head, classes: NDArray[np.int64]) -> float:
         """Share of the test items whose class is the likeliest."""

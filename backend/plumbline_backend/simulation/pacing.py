@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Positions
 from plumbline_backend.pace.control import Audit, PaceState, Paired, next_round, switched
+from plumbline_backend.pace.held_out import Fit, on_held_out
+from plumbline_backend.pace.pacing import AUDIT_EVERY
 from plumbline_backend.pace.policy import PaceView
 from plumbline_backend.pace.proposals import nearest_human, propose, training_weights
 from plumbline_backend.registry import PACES
 from plumbline_backend.strategies.geometry import k_means
 
-CHECK_EVERY = 5
-"""One of so many asked items is a blind check of a proposal, as on the Label page; it counts as a label."""
 GROUPS = 50
+ROUND = 10
+"""Answers between two comparisons on held-out labels, as between two rounds of the product."""
 
 
 class PaceOfRun:
@@ -32,14 +34,16 @@ class PaceOfRun:
         self._taken: Positions = np.empty(0, dtype=np.int64)
         self._as: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._weight = np.empty(0)
+        self._compared = 0
         grouped = "groups" in self._policy.needs
         self._groups = k_means(x, GROUPS, rng).member if grouped else np.zeros(len(x), dtype=np.int64)
         self.history: list[dict[str, float]] = []
 
     def checks(self, n: int, asked: list[int]) -> list[int]:
-        """Proposals to be asked blindly among the next `n` items, drawn uniformly."""
+        """Proposals to be asked blindly among the next `n` items, drawn uniformly: one in ten, as on the Label page."""
         taken = np.setdiff1d(self._taken, np.array(asked, dtype=np.int64))
-        drawn = self._rng.permutation(taken)[: n // CHECK_EVERY].tolist()
+        due = (len(asked) + n) // AUDIT_EVERY - len(asked) // AUDIT_EVERY
+        drawn = self._rng.permutation(taken)[:due].tolist()
         said = dict(zip(self._taken.tolist(), self._as.tolist(), strict=True))
         self._waiting = {item: said[item] for item in drawn}
         return drawn
@@ -62,19 +66,35 @@ class PaceOfRun:
         classes: NDArray[np.int64],
         head: Head,
         budget: int,
+        fit: Fit,
     ) -> None:
-        """Take in the audits, move the pace, and propose anew; nothing is kept from the round before."""
+        """Take in the audits, move the pace, and propose anew; nothing is kept from the round before.
+
+        fit: trains a head like `head`, to see whether held-out answers are predicted better with pseudo-labels.
+        """
         for item, said in self._waiting.items():
             key = str(said)
             n, right = self._audits.get(key, Audit(0, 0))
             self._audits[key] = Audit(n + 1, right + int(answers[item] == said))
         self._waiting = {}
         ids = tuple(map(str, classes))
-        self._state = next_round(self._state, self._audits, Paired(0, 0, 0), len(items) / budget, ids)
         free = np.setdiff1d(np.arange(len(self._x)), items)
+        targets = np.searchsorted(classes, answers[items])
+        lam = np.array([self._state.of(class_id) for class_id in ids])
+        held_out = None
+        if len(items) // ROUND != self._compared:
+            self._compared = len(items) // ROUND
+            groups = self._groups[free]
+            held_out = on_held_out(
+                self._policy, lam, self._x[items], targets, self._x[free], groups, fit, self._rng
+            )
+        stream = Paired(0, 0, 0)
+        self._state = next_round(self._state, self._audits, stream, len(items) / budget, ids, held_out)
+        if self._state.waiting:
+            self._taken, self._as, self._weight = self._taken[:0], self._as[:0], self._weight[:0]
+            return
         lam = np.array([self._state.of(class_id) for class_id in ids])
         view = PaceView(head.proba(self._x[free]), lam, self._groups[free])
-        targets = np.searchsorted(classes, answers[items])
         found = propose(
             self._policy,
             view,

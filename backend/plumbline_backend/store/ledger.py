@@ -9,6 +9,7 @@ from typing import get_args
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
+from plumbline_backend.domain.answer_forms import MAX_ANSWER
 from plumbline_backend.domain.errors import ConflictError, InputError
 from plumbline_backend.domain.types import STATES, JudgeKind, Judgement, NewJudgement, Stratum
 from plumbline_backend.store import current, rows
@@ -21,7 +22,6 @@ from plumbline_backend.store.streaming import LedgerRow, stream
 from plumbline_backend.store.tables import current_judgements, judgements
 
 MAX_UUID = 100
-MAX_ANSWER = 500
 MAX_NOTE = 100_000
 MAX_BATCH_NAME = 500
 BATCH_ROWS = 2_000

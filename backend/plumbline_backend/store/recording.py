@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, tuple_
 
+from plumbline_backend.domain.answer_forms import AnswerForm, form_of
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, did_you_mean, shorten
 from plumbline_backend.domain.types import Judgement, NewJudgement
 from plumbline_backend.store import rows
@@ -22,19 +23,22 @@ class Schema:
     """Which classes a question version has. Versions never change, so they are read once."""
 
     def __init__(self) -> None:
-        self._class_ids: dict[tuple[int, int], frozenset[str]] = {}
+        self._class_ids: dict[tuple[int, int], tuple[AnswerForm, frozenset[str]]] = {}
 
     def require(self, connection: Connection, new: NewJudgement) -> None:
-        """Raises InputError when the answer is not a class of the question version."""
+        """Raises InputError when the answer names something that is not a class of the question version."""
         key = (new.question_id, new.question_version)
         if key not in self._class_ids:
             version = version_of(connection, *key)
-            self._class_ids[key] = frozenset(label_class.id for label_class in version.classes)
-        if new.answer is not None and new.answer not in self._class_ids[key]:
-            raise InputError(
-                f"answer {shorten(new.answer)!r} is not a class id of question {new.question_id} version "
-                f"{new.question_version}; {did_you_mean(new.answer, self._class_ids[key])}"
-            )
+            known = frozenset(label_class.id for label_class in version.classes)
+            self._class_ids[key] = form_of(version.kind), known
+        form, known = self._class_ids[key]
+        for class_id in () if new.answer is None else form.class_ids(new.answer):
+            if class_id not in known:
+                raise InputError(
+                    f"answer {shorten(class_id)!r} is not a class id of question {new.question_id} version "
+                    f"{new.question_version}; {did_you_mean(class_id, known)}"
+                )
 
     def forget(self) -> None:
         """Drop what was read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import ConflictError, InputError, did_you_mean
+from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.ports import Head
-from plumbline_backend.domain.types import ModelVersion, Positions
+from plumbline_backend.domain.types import Job, ModelVersion, Positions
 from plumbline_backend.heads.making import load_head
+from plumbline_backend.jobs.executors import Report
+from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.novelty.base import OutOfScope
 from plumbline_backend.novelty.open_set import (
     KEPT,
@@ -29,6 +33,10 @@ DEFAULT = "relative_mahalanobis"
 SERVED = tuple(name for name in OUT_OF_SCOPE.names() if name != "abet")
 """AbeT trains a head of its own for ten seconds and more: it is compared, but not asked while people wait."""
 MOST_TRAINING = 20_000
+KIND = "scope"
+SAMPLED = 10_000
+"""Pool items, drawn at random, whose scores tell how many would be refused: the share is then known to one point."""
+MOST_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,8 @@ class Scope:
 class ScopeDesk:
     """A project's open-set rule; fitted scores are kept until the model, the answers or the choice change."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, project: Project, jobs: Jobs) -> None:
+        self._project, self._jobs = project, jobs
         self._key: tuple[Any, ...] = ()
         self._scope: Scope | None = None
 
@@ -91,28 +99,78 @@ class ScopeDesk:
             self._scope, self._key = self._fitted(name, model, head, None), key
         return self._scope
 
-    def compare(self, outside_class: str | None = None) -> list[ScopeScore]:
+    def start(self, outside_class: str | None = None) -> Job:
+        """`compare` in the background, and what the score in use (the default where none is) says of the pool.
+
+        The newest finished one is `last`. Raises as `compare`.
+        """
+        self._model()
+        self._marked(outside_class)
+
+        def run(report: Report) -> Mapping[str, Any]:
+            scores = self.compare(outside_class, report)
+            report(0.9, "scoring items of the pool")
+            return {
+                "outside_class": outside_class,
+                "kept": self.kept,
+                "scores": [_as_json(each) for each in scores],
+                "pool": self._of_pool(outside_class),
+            }
+
+        lane = f"{KIND}-{self._project.row.id % 2}"
+        return self._jobs.start(KIND, self._project.row.id, run, lambda *_: None, lane)
+
+    def last(self) -> Mapping[str, Any] | None:
+        """The result of the newest finished comparison: "scores", "pool", "outside_class", "kept"."""
+        done = [job for job in self._project.jobs(KIND) if job.state == "done"]
+        return done[0].result if done else None
+
+    def compare(
+        self, outside_class: str | None = None, report: Report = lambda _, __: None
+    ) -> list[ScopeScore]:
         """Every score with its threshold; with measures where a class marks what is out of scope.
 
         outside_class: id of the class whose items belong to none of the others. They are left out of the fit and of the
-        threshold. Raises ConflictError without a model.
+        threshold. Raises ConflictError without a model, InputError on a class that does not exist.
         """
-        model = self._project.loop.newest_model()
-        if model is None:
-            raise ConflictError("there is no model yet; answer items of two classes first")
+        model = self._model()
         head = load_head(self._project.folders.models / model.folder)
         outside = self._marked(outside_class)
         found = []
-        for name in SERVED:
+        for done, name in enumerate(SERVED):
+            report(0.9 * done / len(SERVED), f"fitting {name.replace('_', ' ')}")
             scope = self._fitted(name, model, head, outside_class)
-            report = None
+            measured = None
             if outside is not None and len(outside):
                 known = self._held_out(model, outside_class)
-                report = self._report(scope, head, known, outside)
-            found.append(ScopeScore(name, OUT_OF_SCOPE.get(name).explanation, scope.rule, report))
+                measured = self._measured(scope, head, known, outside)
+            found.append(ScopeScore(name, OUT_OF_SCOPE.get(name).explanation, scope.rule, measured))
         return found
 
-    def _report(self, scope: Scope, head: Head, known: Positions, outside: Positions) -> OpenSetReport:
+    def _model(self) -> ModelVersion:
+        model = self._project.loop.newest_model()
+        if model is None:
+            raise ConflictError("there is no model yet; answer items of two classes first")
+        return model
+
+    def _of_pool(self, outside_class: str | None) -> Mapping[str, Any]:
+        """How many items of the pool would be refused, and those that are farthest from every class."""
+        model, name = self._model(), self.chosen or DEFAULT
+        head = load_head(self._project.folders.models / model.folder)
+        scope = self._fitted(name, model, head, outside_class)
+        n = self._project.pool.n_items
+        items = np.sort(np.random.default_rng(self._project.seed).permutation(n)[:SAMPLED])
+        scores = self._scores(scope.score, head, items)
+        farthest = np.argsort(-scores, kind="stable")[:MOST_SHOWN]
+        return {
+            "score": name,
+            "refused": list(wilson(int(scope.rule.none_of_these(scores).sum()), len(items))),
+            "threshold": _finite(scope.rule.threshold),
+            "n": scope.rule.n,
+            "farthest": [[int(items[row]), float(scores[row])] for row in farthest],
+        }
+
+    def _measured(self, scope: Scope, head: Head, known: Positions, outside: Positions) -> OpenSetReport:
         """The threshold comes from half of the held-out known items, its measures from the other half."""
         scores = self._scores(scope.score, head, known)
         rule = open_set_rule(scope.score.name, scores[::2], self.kept)
@@ -154,3 +212,19 @@ class ScopeDesk:
     def _scores(self, score: OutOfScope, head: Head, items: Positions) -> NDArray[np.float64]:
         features = self._project.pool.features.gather(items)
         return score.score(features, head.logits(features))
+
+
+def _as_json(of: ScopeScore) -> dict[str, Any]:
+    rule, measured = of.rule, of.report
+    figures = {} if measured is None else {k: getattr(measured, k) for k in ("auroc", "missed", "kept")}
+    return {
+        "name": of.name,
+        "explanation": of.explanation,
+        "threshold": _finite(rule.threshold),
+        "n": rule.n,
+        **{name: [_finite(float(v)) for v in figure[:3]] + [figure.n] for name, figure in figures.items()},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

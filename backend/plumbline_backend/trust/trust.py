@@ -7,13 +7,14 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.domain.calibration_scores import bayes_threshold
 from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
 from plumbline_backend.domain.types import Job, Judge, Positions
 from plumbline_backend.evaluation import to_schema
@@ -51,12 +52,22 @@ class JudgeChoice:
     n: int
 
 
+@dataclass(frozen=True)
+class OperatingChoice:
+    """Say `label_class` (its name) from this probability on, chosen for these costs of a false alarm and of a miss."""
+
+    label_class: str
+    threshold: float
+    cost_fp: float
+    cost_fn: float
+
+
 class Trust:
     """Collects predictions beside people's answers and has them measured in a worker."""
 
     def __init__(self, project: Project, store: Store, jobs: Jobs) -> None:
         self._project, self._store, self._jobs = project, store, jobs
-        self.scope = ScopeDesk(project)
+        self.scope = ScopeDesk(project, jobs)
         self.folder = project.exports_folder.parent.parent / "trust" / project.slug
 
     def judges(self) -> list[JudgeChoice]:
@@ -140,6 +151,22 @@ class Trust:
         if name not in SERVING:
             raise InputError(f"calibrator to serve with: found {name!r}; {did_you_mean(name, SERVING)}")
         self._project.set_settings(calibrator=name)
+
+    def operating_point(self, key: str) -> OperatingChoice | None:
+        """The threshold that was chosen for this judge; None before."""
+        kept = self._project.settings().get("operating_points", {}).get(key)
+        return None if kept is None else OperatingChoice(**kept)
+
+    def choose_operating_point(self, key: str, chosen: OperatingChoice) -> None:
+        """Keep a threshold for this judge, with the class and the costs it was chosen for.
+
+        Raises InputError on costs that are not positive and a threshold outside [0, 1].
+        """
+        bayes_threshold(chosen.cost_fp, chosen.cost_fn)
+        if not 0 <= chosen.threshold <= 1:
+            raise InputError(f"threshold: found {chosen.threshold}; expected a number from 0 to 1")
+        others = dict(self._project.settings().get("operating_points", {}))
+        self._project.set_settings(operating_points={**others, key: asdict(chosen)})
 
     def annotators(self, method: str = "dawid_skene") -> AnnotatorReport:
         """How far people agree, who answers how, and where they differ. Raises InputError on an unknown method."""

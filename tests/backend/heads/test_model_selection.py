@@ -11,13 +11,21 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.model_selection import (
     FOLDS,
+    Candidate,
     HeadResult,
     _as_json,
+    balanced,
     chosen,
     cross_validated,
     folds,
     from_json,
 )
+from plumbline_backend.training.prepare import Material
+from plumbline_backend.training.recipe import Recipe
+
+
+def plain(head: str, **recipe: object) -> Candidate:
+    return Candidate(head, head, {}, Recipe.parse(recipe))
 
 
 def ring(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +39,7 @@ def ring(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
 def test_the_head_that_can_bend_wins_on_a_ring() -> None:
     x, y = ring()
     results = cross_validated(
-        x, y, 2, [("linear_softmax", {}), ("k_nearest", {})], {}, np.random.default_rng(0)
+        x, y, 2, [plain("linear_softmax"), plain("k_nearest")], {}, np.random.default_rng(0)
     )
     linear, near = results
     assert near.accuracy.value > 0.95 > 0.75 > linear.accuracy.value
@@ -57,15 +65,15 @@ def test_old_and_new_classes_are_counted_apart() -> None:
     draw = np.random.default_rng(0)
     y = np.r_[np.repeat([0, 1], 40), np.repeat(2, 5)]
     x = (draw.normal(size=(85, 3)) + 6 * np.eye(3)[y]).astype(np.float32)
-    (result,) = cross_validated(x, y, 3, [("teen", {})], {}, draw)
+    (result,) = cross_validated(x, y, 3, [plain("teen")], {}, draw)
     assert (result.old.n, result.new.n, result.accuracy.n) == (80, 5, 85)
-    (none,) = cross_validated(x[:80], y[:80], 3, [("teen", {})], {}, draw)
+    (none,) = cross_validated(x[:80], y[:80], 3, [plain("teen")], {}, draw)
     assert (none.old.n, none.new.n) == (0, 0)
 
 
 def test_a_head_that_cannot_be_trained_says_why() -> None:
     x, y = ring(40)
-    (refused,) = cross_validated(x, y, 2, [("semantic", {})], {}, np.random.default_rng(0))
+    (refused,) = cross_validated(x, y, 2, [plain("semantic")], {}, np.random.default_rng(0))
     assert "needs class_texts" in refused.refused
     assert chosen([refused]).why == "No head can be trained on these labels."
 
@@ -80,3 +88,37 @@ def test_folds_deal_every_class_out_evenly() -> None:
 def test_too_few_labels_are_refused() -> None:
     with pytest.raises(InputError, match="9 labels of 2 classes; a comparison needs 10 labels"):
         cross_validated(np.zeros((9, 2)), np.arange(9) % 2, 2, [], {}, np.random.default_rng(0))
+
+
+def test_balanced_accuracy_by_hand() -> None:
+    """Recalls 3/4 and 1/1: mean .875. Variances (4/6)(2/6)/4 and (2/3)(1/3)/1, over 2 classes: 1.96 sqrt(.2778) / 2."""
+    found = balanced(np.array([True, True, True, False, True]), np.array([0, 0, 0, 0, 7]))
+    assert found.value == 0.875
+    assert found.low == pytest.approx(0.875 - 1.96 * np.sqrt(0.0555556 + 0.2222222) / 2, abs=1e-6)
+    assert (found.high, found.n) == (1.0, 5)
+
+
+def test_a_recipe_for_rare_classes_is_pointed_out_and_only_training_rows_are_weighed() -> None:
+    """Twenty of one class among 400: logit adjustment finds more of the average class and costs accuracy."""
+    draw = np.random.default_rng(0)
+    y = (np.arange(420) >= 400).astype(np.int64)
+    x = (draw.normal(size=(420, 2)) + 1.5 * y[:, None]).astype(np.float32)
+    seen: list[Recipe] = []
+
+    def material_of(recipe: Recipe) -> Material:
+        seen.append(recipe)
+        return Material(None, np.zeros(420, dtype=bool), None)
+
+    candidates = [plain("linear_softmax"), plain("linear_softmax", class_prior=1.0)._replace(name="adjusted")]
+    results = cross_validated(x, y, 2, candidates, {}, draw, None, material_of)
+    assert [recipe.class_prior for recipe in seen] == [1.0]
+    assert results[1].balanced.low > results[0].balanced.value
+    assert results[0].accuracy.value > results[1].accuracy.value
+    why = chosen(results).why
+    assert "Averaged over the classes, adjusted finds more: " in why
+
+
+def test_a_recipe_that_a_head_cannot_follow_is_noted() -> None:
+    x, y = ring(40)
+    (refused,) = cross_validated(x, y, 2, [plain("lda", class_prior=1.0)], {}, np.random.default_rng(0))
+    assert "cannot allow for how frequent classes are" in refused.refused

@@ -95,6 +95,27 @@ def test_it_stops_when_the_random_stream_suffers_and_says_why():
     assert next_round(stopped, {"a": Audit(501, 501)}, FINE, 0.1, BOTH) == stopped
 
 
+def test_it_waits_while_held_out_labels_speak_against_it():
+    """The three newest comparisons count together: 1 : 4, then 1 : 4 + 2 : 0 + 3 : 0 = 6 : 4."""
+    audits = {"a": Audit(150, 150)}
+    waiting = next_round(on(), audits, FINE, 0.1, BOTH, Paired(1, 4, 30))
+    assert waiting.waiting
+    assert waiting.mode == "on"
+    assert waiting.of("a") == START
+    assert waiting.reason == (
+        "Pseudo-labels wait: of your own labels, held out in turn and predicted, 4 are right only without "
+        "pseudo-labels and 1 only with them."
+    )
+    twice = next_round(waiting, audits, FINE, 0.2, BOTH, Paired(2, 0, 35))
+    assert twice.waiting  # 3 : 4
+    again = next_round(twice, {"a": Audit(160, 160)}, FINE, 0.3, BOTH, Paired(3, 0, 40))
+    assert not again.waiting
+    assert "rises" in again.reason
+    assert next_round(again, audits, FINE, 0.3, BOTH, Paired(0, 1, 40)).held_out == ((2, 0), (3, 0), (0, 1))
+    assert PaceState.from_json(json.loads(json.dumps(again.as_json()))) == again
+    assert not switched(waiting, on=True).waiting  # a new start forgets what was measured
+
+
 def test_no_audit_is_unknown_not_zero():
     unknown = pooled({})
     assert unknown.value != unknown.value

@@ -94,7 +94,7 @@ def test_labels_are_not_sticky(paced):
 
 def test_blind_checks_come_among_the_others_and_give_nothing_away(paced):
     asks = [ask for ask in paced.ask(30) if ask.stratum == "audit"]
-    assert 3 <= len(asks) <= 7  # every fifth, while there are proposals to check
+    assert 1 <= len(asks) <= 4  # every tenth, while there are proposals to check
     assert {ask.reason for ask in asks} == {BLIND}
     model = paced.project.loop.newest_model()
     audits = paced.project.loop.pacing.audits(model)
@@ -136,6 +136,28 @@ def test_it_stops_itself_when_the_stream_suffers(paced, monkeypatch):
     assert pacing.state.mode == "stopped"
     assert "4 are right only without them" in pacing.state.reason
     assert head_rows(paced) == []
+
+
+def test_it_waits_while_held_out_labels_speak_against_it(paced, monkeypatch):
+    pacing = paced.project.loop.pacing
+    model = paced.project.loop.newest_model()
+    models = sorted(paced.project._store.models.list(paced.project._question_id), key=lambda each: each.id)
+    of_rounds = [each.metrics["pace"].get("held_out") for each in models]
+    assert of_rounds[0] is None  # the pace was off
+    only_with, only_without, n = next(found for found in reversed(of_rounds) if found is not None)
+    assert 0 <= only_without <= only_with <= n
+    assert n > 30  # every human label is held out once
+    monkeypatch.setattr("plumbline_backend.pace.pacing.EVERY", 0)
+    model.metrics["pace"]["held_out"] = [0, 5, n]
+    pacing.after_fit(model, paced.project.question())
+    assert pacing.state.mode == "on"
+    assert "5 are right only without pseudo-labels" in pacing.state.reason
+    assert head_rows(paced) == []
+    assert list(pacing.asks(model)) == []  # nothing is in force that could be checked
+    model.metrics["pace"]["held_out"] = [6, 0, n]
+    pacing.after_fit(model, paced.project.question())
+    assert not pacing.state.waiting
+    assert len(head_rows(paced)) > 50
 
 
 def test_an_unknown_policy_is_refused_with_the_nearest(clouds):

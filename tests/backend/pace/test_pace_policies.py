@@ -72,11 +72,13 @@ def test_fixed_is_fixmatch_at_the_start():
 
 
 def test_flexmatch_lowers_the_bar_of_a_slow_class():
-    """t = .95. Above it: 4 of class 0, 2 of class 1; 1 below. b = (1, .5), t_1 = .95 * .5 / 1.5 = .317 -> 0.5."""
-    proba = [two(0.99)] * 4 + [two(0.01)] * 2 + [two(0.3)]
+    """t = .95. Above it: 4 of class 0, 2 of class 1; 1 below. b = (1, .5), t_1 = .95 * .5 / 1.5 = .317 -> 0.8."""
+    proba = [two(0.99)] * 4 + [two(0.01)] * 2 + [two(0.15)]
     weights = PACES.get("flexmatch")().weights(seen(proba))
     assert weights[:, 0].tolist() == [1, 1, 1, 1, 0, 0, 0]
-    assert weights[:, 1].tolist() == [0, 0, 0, 0, 1, 1, 1]  # 0.7 >= 0.5 although below .95
+    assert weights[:, 1].tolist() == [0, 0, 0, 0, 1, 1, 1]  # 0.85 >= 0.8 although below .95
+    below = PACES.get("flexmatch")().weights(seen([*proba[:-1], two(0.3)]))
+    assert below[-1].tolist() == [0, 0]
 
 
 def test_freematch_scales_the_mean_certainty_by_class():

@@ -118,7 +118,7 @@ def test_other_heads_run(head: str) -> None:
 @pytest.mark.parametrize("pace", ["linear", "spld"])
 def test_a_pace_adds_pseudo_labels_and_counts_its_mistakes(pace: str) -> None:
     setup = replace(QUICK, pace=pace, budget=60, seeds=1)
-    result = result_of(setup, [run_seed(load_dataset("iris"), setup, 0)])
+    result = result_of(setup, [run_seed(load_dataset("wine"), setup, 0)])
     found = result["pseudo_labels"]
     assert found["n"] > 0
     assert 0 <= found["error"] <= 0.2

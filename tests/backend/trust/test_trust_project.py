@@ -18,6 +18,7 @@ from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
 from plumbline_backend.registry import CALIBRATORS
 from plumbline_backend.trust.serving import folded, serving_calibrator
+from plumbline_backend.trust.trust import OperatingChoice
 from plumbline_backend.workspace import Workspace, open_workspace
 
 
@@ -171,6 +172,50 @@ def test_scores_are_measured_against_a_marked_class(project: Project) -> None:
     assert all(each.report is None for each in project.desk.trust.scope.compare())
     with pytest.raises(InputError, match="expected a class id"):
         project.desk.trust.scope.compare("nothing")
+
+
+def test_a_comparison_runs_beside_and_is_kept(project: Project) -> None:
+    """Also with too few held-out items for the promise, where the threshold is unknown and nothing is refused."""
+    scope = project.desk.trust.scope
+    nine = project.question().active[9].id
+    assert scope.last() is None
+    project.wait(scope.start(nine))
+    found = scope.last()
+    assert found is not None
+    assert (found["outside_class"], found["kept"]) == (nine, 0.95)
+    assert found["scores"][0]["name"] == "relative_mahalanobis"
+    assert all(each["auroc"][3] > 20 for each in found["scores"])
+    value, low, high, n = found["pool"]["refused"]
+    assert 0 <= low <= value <= high <= 1
+    assert n == 1797
+    scores = [score for _, score in found["pool"]["farthest"]]
+    assert scores == sorted(scores, reverse=True)
+    scope.choose("energy", 0.99)
+    try:
+        project.wait(scope.start())
+        found = scope.last()
+        assert found is not None
+        assert found["pool"]["score"] == "energy"
+        assert found["pool"]["threshold"] is None
+        assert found["pool"]["refused"][0] == 0
+        assert all(
+            each["threshold"] is None and each["n"] == 80 and "auroc" not in each for each in found["scores"]
+        )
+    finally:
+        scope.choose("")
+
+
+def test_an_operating_point_is_kept_for_each_judge(project: Project) -> None:
+    trust = project.desk.trust
+    assert trust.operating_point("head") is None
+    chosen = OperatingChoice("3", 0.25, 1.0, 3.0)
+    trust.choose_operating_point("head", chosen)
+    trust.choose_operating_point("other", OperatingChoice("4", 0.5, 1.0, 1.0))
+    assert trust.operating_point("head") == chosen
+    with pytest.raises(InputError, match=r"threshold: found 1\.2; expected a number from 0 to 1"):
+        trust.choose_operating_point("head", OperatingChoice("3", 1.2, 1.0, 3.0))
+    with pytest.raises(InputError, match="cost of a false negative is 0"):
+        trust.choose_operating_point("head", OperatingChoice("3", 0.2, 1.0, 0.0))
 
 
 def test_a_folded_calibrator_is_the_calibrator() -> None:

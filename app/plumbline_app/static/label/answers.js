@@ -36,6 +36,16 @@ export class Answers {
     return this.byKey.get(key.toLowerCase());
   }
 
+  // What a class's key or button does.
+  press(each) {
+    this.onAnswer(each);
+  }
+
+  // Other keys of the answers; says whether the key meant something.
+  key() {
+    return false;
+  }
+
   // Marks the answer that an item has already, when it is looked at again.
   mark(classId) {
     for (const [id, button] of this.buttons) {

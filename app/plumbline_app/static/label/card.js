@@ -1,6 +1,5 @@
 // The label card: holds the queue of next items and what the person is doing, and joins the parts.
 
-import { Answers } from "./answers.js";
 import { Api } from "./api.js";
 import { ClassEditor, editGuidelines } from "./classes.js";
 import { chooseColumns } from "./columns.js";
@@ -8,6 +7,7 @@ import { el, keyButton, uuid } from "./dom.js";
 import { History } from "./history.js";
 import { ItemView } from "./item.js";
 import { listen, showKeys } from "./keys.js";
+import { kindOf } from "./kinds.js";
 import { Note } from "./note.js";
 import { Outbox, tabHolder } from "./outbox.js";
 import { Comments } from "./comments.js";
@@ -28,6 +28,7 @@ export class LabelCard {
     this.reopened = null;
     this.ready = false;
     this.exhausted = false;
+    this.kind = kindOf(question);
     this.#build();
     this.#setQuestion(question);
     this.stop = listen(this.root, (key) => this.#key(key));
@@ -35,8 +36,8 @@ export class LabelCard {
   }
 
   #build() {
-    this.answers = new Answers((each) => this.#answer("answered", each.id));
-    this.history = new History((entry) => this.#reopen(entry));
+    this.answers = new this.kind.Answers((each) => this.#answer("answered", each.id), (text) => this.#say(text));
+    this.history = new History((entry) => this.#reopen(entry), this.kind.said);
     this.item = new ItemView(this.api, { all: [], numeric: [], columns: [], axes: [] }, () => this.#chooseColumns());
     this.note = new Note((text) => this.#noteChanged(text));
     this.comments = new Comments(this.api);
@@ -60,7 +61,7 @@ export class LabelCard {
       el("span", { class: "gap" }),
       this.opinion,
       keyButton("undo", "Undo", "z", () => this.#undo()),
-      keyButton("keys", "Keys", "?", () => showKeys(this.root)),
+      keyButton("keys", "Keys", "?", () => showKeys(this.root, this.kind.keys)),
     );
     this.message = el("p", { class: "message", role: "status" });
     this.main = el("div", { class: "work" }, el("header", {}, this.title, this.why), this.stage, this.answers.root, this.actions, this.history.root);
@@ -237,7 +238,8 @@ export class LabelCard {
 
   #key(key) {
     const each = this.answers.forKey(key);
-    if (each) this.#answer("answered", each.id);
+    if (each) this.answers.press(each);
+    else if (this.answers.key(key)) return true;
     else if (key === " ") this.#answer("skipped");
     else if (key === "u") this.#answer("unsure");
     else if (key === "f") this.#answer("flagged");
@@ -245,7 +247,7 @@ export class LabelCard {
     else if (key === "z") this.#undo();
     else if (key === "h") this.side.toggleGuidelines();
     else if (key === "m") this.#toggleOpinion();
-    else if (key === "?") showKeys(this.root);
+    else if (key === "?") showKeys(this.root, this.kind.keys);
     else if (key === "/") return this.answers.focusSearch();
     else if (key === "Escape") return this.#back();
     else return false;

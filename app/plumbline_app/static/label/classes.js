@@ -62,7 +62,17 @@ export class ClassEditor {
     const key = el("input", { "data-field": `${each.id}-key`, class: "one-key", value: each.own_key, placeholder: each.key, maxLength: 1, "aria-label": `Key of ${each.name}`, onchange: () => edit({ key: key.value }) });
     const words = el("input", { "data-field": `${each.id}-description`, value: each.description, placeholder: "When to choose it", "aria-label": `Description of ${each.name}`, onchange: () => edit({ description: words.value }) });
     const move = el("span", { class: "move" }, this.#mover(index, -1, "↑", `Move ${each.name} up`), this.#mover(index, 1, "↓", `Move ${each.name} down`));
-    return el("div", { class: "class-row" }, color, name, key, words, move, this.#merger(each));
+    const last = this.question.kind === "hierarchical" ? el("span", { class: "two" }, this.#parentOf(each, edit), this.#merger(each)) : this.#merger(each);
+    return el("div", { class: "class-row" }, color, name, key, words, move, last);
+  }
+
+  // Where the class hangs in the tree. A class put below another splits it: old answers stay, as coarse ones.
+  #parentOf(each, edit) {
+    const others = this.active.filter((other) => other !== each);
+    const select = el("select", { "aria-label": `${each.name} is part of` }, el("option", { value: "", text: "A root" }), ...others.map((other) => el("option", { value: other.id, text: `Part of ${other.name}` })));
+    select.value = each.parent ?? "";
+    select.addEventListener("change", () => edit({ parent: select.value }));
+    return select;
   }
 
   #mover(index, by, sign, label) {

@@ -14,8 +14,10 @@ function stampImage(url) {
 }
 
 export class History {
-  constructor(onOpen) {
+  // said(classes, answer) gives name and colour of an answer.
+  constructor(onOpen, said) {
     this.onOpen = onOpen;
+    this.said = said;
     this.entries = [];
     this.classes = new Map();
     this.selected = null;
@@ -76,19 +78,13 @@ export class History {
   #redraw() {
     const kept = new Map(Array.from(this.root.children, (stamp) => [stamp.dataset.state, stamp]));
     const stamps = this.entries.slice(0, SHOWN).map((entry) => {
-      const found = this.#resolve(entry.class_id);
+      const found = this.said(this.classes, entry.class_id);
       const signature = [entry.uuid, entry.sync, found?.name, found?.color, entry.note].join("\u0000");
       return kept.get(signature) ?? this.#stamp(entry, found, signature);
     });
     if (!stamps.length) stamps.push(el("p", { class: "missing", text: "Your last answers appear here; press one to look at it again." }));
     this.root.replaceChildren(...stamps);
     this.select(this.selected);
-  }
-
-  #resolve(classId) {
-    let found = this.classes.get(classId);
-    while (found?.merged_into) found = this.classes.get(found.merged_into);
-    return found;
   }
 
   #stamp(entry, found, signature) {

@@ -40,7 +40,8 @@ const LIST = [
   ["?", "this list"],
 ];
 
-export function showKeys(root) {
-  const rows = LIST.flatMap(([key, meaning]) => [el("dt", {}, el("kbd", { text: key })), el("dd", { text: meaning })]);
+// own: keys of the question's kind, in place of the first of the list.
+export function showKeys(root, own = []) {
+  const rows = [...(own.length ? own : LIST.slice(0, 1)), ...LIST.slice(1)].flatMap(([key, meaning]) => [el("dt", {}, el("kbd", { text: key })), el("dd", { text: meaning })]);
   openDialog(root, "keys", "Keys", el("dl", {}, ...rows));
 }

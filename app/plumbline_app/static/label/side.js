@@ -16,6 +16,7 @@ export class Side {
     this.bar = el("div", { class: "meter", role: "img" }, el("span"));
     this.states = el("p", { class: "quiet" });
     this.classes = el("ul", { class: "by-class", tabIndex: -1 });
+    this.measure = el("h3", { text: "Accuracy, honestly" });
     this.accuracy = el("div", { class: "accuracy" });
     this.model = el("p", { class: "quiet model" });
     this.training = el("div", { class: "training" });
@@ -37,7 +38,7 @@ export class Side {
       { class: "pane", id: "pl-pane-progress", role: "tabpanel" },
       el("section", {}, this.answered, this.bar, this.states),
       el("section", {}, el("div", { class: "row" }, el("h3", { text: "Classes" }), edit), this.classes),
-      el("section", {}, el("h3", { text: "Accuracy, honestly" }), this.accuracy),
+      el("section", {}, this.measure, this.accuracy),
       el("section", {}, el("h3", { text: "Model" }), this.model, this.training),
       el("section", {}, el("h3", { text: "Next items" }), this.strategy, this.explanation),
     );
@@ -117,7 +118,8 @@ export class Side {
     );
   }
 
-  #showAccuracy({ accuracy, n_stream: n }) {
+  #showAccuracy({ accuracy, measure, n_stream: n }) {
+    this.measure.textContent = `${measure}, honestly`;
     if (!accuracy || accuracy[3] < ENOUGH) {
       const so_far = accuracy ? accuracy[3] : n;
       this.accuracy.replaceChildren(el("p", { class: "figure small" }, el("span", { text: "Not enough yet: " }), el("strong", { text: `${so_far} of ${ENOUGH}` })), el("p", { class: "quiet", text: "random items answered. They are never trained on." }));

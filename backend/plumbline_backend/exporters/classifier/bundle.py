@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,9 @@ class ClassifierBundle:
     transforms: in the order in which their features stand in the head's input; program: the head's steps over `width`
     features; classes: K of them, in the order of the logits; temperature: logits are divided by it; head: its name;
     metrics: name, as it is shown, to figure with interval (unknown: NaN value), measured on the random stream;
-    per_class: class id to its figures; reliability: the bins of the diagram.
+    per_class: class id to its figures; reliability: the bins of the diagram. link: how logits become probabilities:
+    of classes that exclude each other, or of each class by itself. above: classes that stand for several of them, with
+    the places of those; their probability is the sum, and follows the others'.
     """
 
     question: str
@@ -87,6 +89,8 @@ class ClassifierBundle:
     reliability: tuple[Reliability, ...] = ()
     calibration_note: str = ""
     head: str = "linear_softmax"
+    link: Literal["softmax", "sigmoid"] = "softmax"
+    above: tuple[tuple[LabelClass, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         """Raises InputError that lists everything in which the parts do not fit together."""
@@ -94,7 +98,8 @@ class ClassifierBundle:
         wrong = [
             message
             for bad, message in (
-                (K < 2, f"{K} classes; expected at least 2"),
+                (K < 2 and self.link == "softmax", f"{K} classes; expected at least 2"),
+                (K < 1, "no classes; expected at least one"),
                 (len({c.id for c in self.classes}) != K, "two classes with one id; expected distinct ids"),
                 (not self.transforms, "no transforms; expected at least one"),
                 (len(last(self.program).bias) != K,

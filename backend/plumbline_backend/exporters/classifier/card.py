@@ -92,9 +92,15 @@ def _front_matter(bundle: ClassifierBundle) -> str:
 
 def _purpose(bundle: ClassifierBundle) -> str:
     guidelines = "\n".join(f"> {plain(line)}" for line in bundle.guidelines.splitlines() if line.strip())
+    gives = (
+        "It gives a class and a calibrated probability for every class."
+        if bundle.link == "softmax"
+        else "An item may have several of them or none: it gives a probability for each class by itself, and the "
+        "classes of probability 0.5 or more."
+    )
     text = (
         f"A classifier ({plain(bundle.head)}) with {len(bundle.classes)} classes that answers the question above for "
-        "one item. It gives a class and a calibrated probability for every class."
+        f"one item. {gives}"
     )
     return text + (f"\n\nThe labellers worked by these guidelines:\n\n{guidelines}" if guidelines else "")
 
@@ -125,6 +131,15 @@ def _labels(bundle: ClassifierBundle) -> str:
         ]
         for each in bundle.classes
     ]
+    rows += [
+        [
+            f"`{each.id}`",
+            plain(each.name),
+            f"{made.label_counts.get(each.id, 0):,}",
+            plain(_parts(bundle, parts)),
+        ]
+        for each, parts in bundle.above
+    ]
     asked = [[STRATA.get(name, plain(name)), f"{n:,}"] for name, n in made.asked.items()]
     states = ", ".join(f"{n:,} {plain(state)}" for state, n in made.n_by_state.items())
     parts = [
@@ -140,6 +155,10 @@ def _labels(bundle: ClassifierBundle) -> str:
     return "\n\n".join(parts)
 
 
+def _parts(bundle: ClassifierBundle, parts: Sequence[int]) -> str:
+    return "stands for " + ", ".join(bundle.classes[k].name for k in parts)
+
+
 def _figures(bundle: ClassifierBundle) -> str:
     rows = [[plain(name[:1].upper() + name[1:]), figure(value)] for name, value in bundle.metrics.items()]
     text = (
@@ -152,7 +171,7 @@ def _figures(bundle: ClassifierBundle) -> str:
         table(["measure", "value"], rows) if rows else "Nothing has been measured yet.",
     ]
     if bundle.per_class:
-        names = {each.id: each.name for each in bundle.classes}
+        names = {each.id: each.name for each in (*bundle.classes, *(each for each, _ in bundle.above))}
         measures = list(dict.fromkeys(m for figures in bundle.per_class.values() for m in figures))
         lines = [
             [plain(names.get(class_id, class_id)), *(figure(f[m]) if m in f else "" for m in measures)]
@@ -165,7 +184,7 @@ def _figures(bundle: ClassifierBundle) -> str:
 def _calibration(bundle: ClassifierBundle) -> str:
     parts = [
         "## Calibration",
-        f"Logits are divided by the temperature {bundle.temperature:.6g} before the softmax. "
+        f"Logits are divided by the temperature {bundle.temperature:.6g} before the {bundle.link}. "
         + plain(_sentence(bundle.calibration_note)),
     ]
     if bundle.reliability:
@@ -178,8 +197,11 @@ def _limits(bundle: ClassifierBundle, limits: Sequence[str]) -> str:
     unseen = [each for each in bundle.classes if not bundle.provenance.label_counts.get(each.id)]
     general = [
         "The figures hold for items drawn like those of the pool; for other sources measure again.",
-        "An item that belongs to none of the classes still gets one: there is no answer for 'none of these'.",
     ]
+    if bundle.link == "softmax":
+        general.append(
+            "An item that belongs to none of the classes still gets one: there is no answer for 'none of these'."
+        )
     if unseen:
         named = ", ".join(plain(each.name) for each in unseen)
         general.append(f"No training labels for: {named}. These classes are practically never predicted.")
@@ -202,7 +224,8 @@ def _use(
             "`python predict.py INPUT.csv -o OUT.csv` (needs requirements.txt; also .tsv, .jsonl, .npz, .npy).",
             "**model.onnx** holds the whole path. Its inputs, one per raw column, for N items:",
             table(["column", "kind", "ONNX input"], rows),
-            "Its outputs: `class_id` string [N], `probabilities` float32 [N, number of classes] in the order above.",
+            "Its outputs: `class_id` string [N], the likeliest class, and `probabilities` float32 [N, number of "
+            "classes] in the order above.",
             f'**estimator.skops**: `skops.io.load("estimator.skops"{trust})` gives a scikit-learn Pipeline. Rows are '
             f"arrays or data frames with the raw values in this order: {order}. Missing numbers are NaN, missing "
             f"text is empty text.{note}",

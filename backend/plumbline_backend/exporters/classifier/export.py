@@ -104,7 +104,12 @@ def _manifest(
         "model_version": made_by.model_version,
         "data_hash": made_by.data_hash,
         "classes": [{"id": each.id, "name": each.name} for each in bundle.classes],
+        "classes_above": [
+            {"id": each.id, "name": each.name, "of": [bundle.classes[k].id for k in parts]}
+            for each, parts in bundle.above
+        ],
         "head": bundle.head,
+        "link": bundle.link,
         "temperature": bundle.temperature,
         "inputs": list(built.inputs),
         "estimator_columns": _columns(built),

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.types import LabelClass
 from plumbline_backend.exporters.classifier.blocks import Block
 from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
 from plumbline_backend.exporters.classifier.graph import PREFIX, GraphWriter
@@ -19,7 +21,7 @@ SCHEMA_FORMAT = 1
 
 
 def build_model(bundle: ClassifierBundle, blocks: Sequence[Block]) -> onnx.ModelProto:
-    """The whole path in one graph: each block's features, the head's steps, temperature, softmax.
+    """The whole path in one graph: each block's features, the head's steps, temperature, softmax or sigmoid.
 
     Inputs are named as their columns (input_name says when not). Outputs: class_id (N,) string and
     probabilities (N, K) float32. Arithmetic is float64 inside; features are rounded to float32 on the way, as
@@ -40,11 +42,17 @@ def build_model(bundle: ClassifierBundle, blocks: Sequence[Block]) -> onnx.Model
     schema = {
         "format": SCHEMA_FORMAT,
         "inputs": [{**each, "name": names[each["column"]]} for each in inputs],
-        "classes": [{"id": each.id, "name": each.name} for each in bundle.classes],
+        "classes": [{"id": each.id, "name": each.name} for each in all_classes(bundle)],
         "question": bundle.question,
+        "link": bundle.link,
     }
     doc = f"{bundle.question}\nInputs are raw columns; outputs are class ids and calibrated probabilities."
     return graph.model("plumbline_classifier", doc, {"plumbline.schema": json.dumps(schema)})
+
+
+def all_classes(bundle: ClassifierBundle) -> list[LabelClass]:
+    """The classes in the order of the probabilities."""
+    return [*bundle.classes, *(each for each, _ in bundle.above)]
 
 
 def input_name(column: str) -> str:
@@ -61,8 +69,14 @@ def _head(graph: GraphWriter, bundle: ClassifierBundle, features: str) -> str:
 
 def _outputs(graph: GraphWriter, bundle: ClassifierBundle, logits: str) -> None:
     K = len(bundle.classes)
-    proba = graph.cast(graph.op("Softmax", logits, axis=1), "float32")
+    linked = graph.op("Softmax", logits, axis=1) if bundle.link == "softmax" else graph.op("Sigmoid", logits)
+    if bundle.above:
+        member = np.zeros((K, len(bundle.above)))
+        for place, (_, parts) in enumerate(bundle.above):
+            member[list(parts), place] = 1.0
+        linked = graph.op("Concat", linked, graph.op("MatMul", linked, graph.constant(member)), axis=1)
+    proba = graph.cast(linked, "float32")
     likeliest = graph.op("ArgMax", logits, axis=1, keepdims=0)
     ids: list[Any] = [each.id for each in bundle.classes]
     graph.output(graph.op("Gather", graph.constant(ids), likeliest, axis=0), "class_id", "string", ())
-    graph.output(proba, "probabilities", "float32", (K,))
+    graph.output(proba, "probabilities", "float32", (K + len(bundle.above),))

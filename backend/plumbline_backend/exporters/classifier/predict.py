@@ -3,7 +3,8 @@
     python predict.py INPUT.csv -o OUT.csv
 
 INPUT: .csv, .tsv, .jsonl, .npz (one array per column), or .npy for a model with one input or only numbers.
-OUT: CSV with the row, the class, its probability, and the probability of every class.
+OUT: CSV with the row, the class, its probability, and the probability of every class; where an item may carry
+several classes: those of probability 0.5 or more, and the largest probability.
 Pictures: uint8 arrays (.npy, .npz) as model_card.md says, or file names in a column when Pillow is installed.
 
 From Python: `Classifier(folder).predict({"column": values})` gives class ids and probabilities.
@@ -50,7 +51,7 @@ class Described(str):
 
 
 class Prediction(NamedTuple):
-    """class_id: (n,) text; proba: (n, n_classes), rows sum to 1, columns in the order of `classes`."""
+    """class_id: (n,) text, the likeliest; proba: (n, n_classes) in the order of `classes`."""
 
     class_id: np.ndarray
     proba: np.ndarray
@@ -381,6 +382,7 @@ def write_predictions(classifier: Classifier, source: Path, out: Any, keep: Sequ
     names = {each["id"]: each["name"] for each in classifier.classes}
     ids = [each["id"] for each in classifier.classes]
     guard = (lambda text: text) if raw else _guarded
+    several = classifier.schema.get("link") == "sigmoid"
     writer = csv.writer(out)
     writer.writerow(["row", *keep, "class_id", "class", "probability", *(guard(f"p:{each}") for each in ids)])
     n = 0
@@ -391,7 +393,9 @@ def write_predictions(classifier: Classifier, source: Path, out: Any, keep: Sequ
         found = classifier.predict(columns, str(source), first_row)
         for i, (class_id, proba) in enumerate(zip(found.class_id, found.proba, strict=True)):
             kept = [guard(str(columns[column][i])) for column in keep]
-            chosen = [guard(class_id), guard(names[class_id]), f"{proba.max():.9g}"]
+            said = [ids[k] for k in np.flatnonzero(proba >= 0.5)] if several else [class_id]
+            words = (" ".join(said), "; ".join(names[each] for each in said))
+            chosen = [*map(guard, words), f"{proba[ids.index(class_id)]:.9g}"]
             writer.writerow([first_row + i, *kept, *chosen, *(f"{p:.9g}" for p in proba)])
         n += len(found.class_id)
     return n

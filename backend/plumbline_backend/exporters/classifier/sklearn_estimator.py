@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from plumbline_backend.exporters.classifier.blocks import Block, EstimatorPart, RawInput
 from plumbline_backend.exporters.classifier.bundle import Array, ClassifierBundle
-from plumbline_backend.exporters.classifier.sklearn_program import classifier_steps
+from plumbline_backend.exporters.classifier.sklearn_program import classifier_steps, labels_steps
 from plumbline_backend.heads.program import Affine, affine
 
 
@@ -57,9 +57,9 @@ def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltE
     columns.fit(_example(inputs))
     weight = np.concatenate([part.weight for part in parts], axis=1)
     program = (affine(weight, first.bias), *rest)
-    head = classifier_steps(
-        program, weight.shape[1], bundle.temperature, [each.id for each in bundle.classes]
-    )
+    ids = [each.id for each in bundle.classes]
+    steps = classifier_steps if bundle.link == "softmax" else labels_steps
+    head = steps(program, weight.shape[1], bundle.temperature, ids)
     return BuiltEstimator(Pipeline([("features", columns), *map(tuple, head)]), inputs)
 
 

@@ -10,10 +10,18 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import StackingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, Normalizer, PolynomialFeatures
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    LabelBinarizer,
+    MinMaxScaler,
+    Normalizer,
+    PolynomialFeatures,
+)
 
+from plumbline_backend.domain.errors import InputError
 from plumbline_backend.exporters.classifier.bundle import Array
 from plumbline_backend.heads.program import (
     FLOOR,
@@ -71,6 +79,29 @@ def logistic(weight: Array, bias: Array, temperature: float, classes: Sequence[s
     head.n_features_in_ = coef.shape[1]
     head.n_iter_ = np.array([0], dtype=np.int32)
     return head
+
+
+def labels_steps(program: Program, width: int, temperature: float, classes: Sequence[str]) -> list[NamedStep]:
+    """Steps that end in one logistic regression per class; `predict` gives a column of 0 and 1 for each.
+
+    Raises InputError for a program of more than its last step.
+    """
+    if len(program) > 1:
+        raise InputError(
+            f"a head of several classes per item has {len(program)} steps; expected one linear step"
+        )
+    final = last(program)
+    if len(classes) == 1:
+        pair = np.stack([-final.weight[0], final.weight[0]]) / 2, np.array([-1.0, 1.0]) * final.bias[0] / 2
+        return [NamedStep("head", logistic(*pair, temperature, ("no", classes[0])))]
+    head = OneVsRestClassifier(LogisticRegression())
+    head.estimators_ = [
+        logistic(np.stack([-row, row]) / 2, np.array([-bias, bias]) / 2, temperature, ("no", "yes"))
+        for row, bias in zip(final.weight, final.bias, strict=True)
+    ]
+    head.label_binarizer_ = LabelBinarizer().fit(np.eye(len(classes), dtype=int))
+    head.n_features_in_ = width
+    return [NamedStep("head", head)]
 
 
 def _word(step: Step) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from plumbline_backend.judges.llm.budget import Budget, Usage, cost_usd, likely_usage, most_usage
 from plumbline_backend.judges.llm.cache import AnswerCache
@@ -74,13 +75,13 @@ class Llm:
         report: Report,
         on_result: Callable[[Thing, Result], None] | None = None,
     ) -> list[Result]:
-        """`grade` of each thing, in their order; `on_result` is called in this thread as each is there.
+        """`grade` of each thing, in their order; `on_result` is called by one thread as each is there.
 
         Raises what `report` raises (a cancel), InputError without a key, EndpointError when nobody answers; every
         answer that was readable is in the cache by then, so that the same run again goes on from there.
         """
         key = self.endpoint.key()
-        return asyncio.run(self._run(key, things, grade, report, on_result))
+        return _completed(self._run(key, things, grade, report, on_result))
 
     def estimate(self, things: Sequence[Thing], grade: Grader[Thing, Result]) -> Estimate:
         """What `run` would ask: nothing is sent. A second round of a committee is counted as if it took place."""
@@ -90,7 +91,7 @@ class Llm:
             for thing in things:
                 await grade(planned, thing)
 
-        asyncio.run(plan())
+        _completed(plan())
         return planned.estimate()
 
     async def _run(
@@ -183,3 +184,13 @@ async def _all(tasks: Sequence[asyncio.Task[None]], tell: Callable[[], None]) ->
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _completed(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """What the coroutine returns, from an event loop of its own; in a thread of its own where this one runs a loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1, thread_name_prefix="llm") as aside:
+        return aside.submit(asyncio.run, coroutine).result()

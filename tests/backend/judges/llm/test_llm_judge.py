@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import shutil
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,16 @@ def verdict(text: str) -> Turn:
     """What the server says: long outputs fail."""
     word = "fail" if "long" in text.rsplit("<output", 1)[-1] else "pass"
     return Turn(json.dumps({"explanation": "looked at its length", "verdict": word}))
+
+
+def within_a_loop(act: Callable[[], object]) -> object:
+    """What `act` returns when the thread that calls it runs an event loop, as a page does."""
+
+    async def inside() -> object:
+        return act()
+
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(asyncio.run, inside()).result()
 
 
 def judging() -> LlmServer:
@@ -110,6 +123,9 @@ def test_the_estimate_comes_before_the_run_and_the_budget_ends_it(folder: Path) 
         judge = project.bench.get(judge_of(project))
         found = llm_judge.estimate(project, project.criteria()[0], judge.spec, project.outputs())
         assert (found.calls, len(server.requests)) == (30, 0)
+        assert found == within_a_loop(
+            lambda: llm_judge.estimate(project, project.criteria()[0], judge.spec, project.outputs())
+        )
         assert found.most_usd is not None
         # A call reserves about $0.002 and uses 100 + 2 * 20 millionths: some fit into $0.004, not all
         limit = 0.004

@@ -1,0 +1,1 @@
+"""How a training treats its labels: what is doubted, whose shares are learned from, which column must not matter."""
