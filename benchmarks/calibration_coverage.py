@@ -11,7 +11,7 @@ measurement can be made in pieces; --again starts over.
 Of a diagram or a curve every point counts as an interval of its own; their coverage is the mean over points. A bin's
 truth is the population's accuracy between the bin's ends, a class's the population's error in the sample's bins, a
 risk's the population's error rate from its confidence on, a set's what the population shows at the threshold that a
-sample of n set.
+sample of n set. "sums" holds the number of intervals of each name.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from common import RESULTS, environment, write
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain import calibration_errors as errors
 from plumbline_backend.domain.calibration_cells import N_BINS, cells_of, mass_starts
+from plumbline_backend.domain.calibration_scores import brier_parts
 from plumbline_backend.domain.calibration_sets import evaluate_sets
 from plumbline_backend.domain.calibration_summary import _ERRORS, _OTHERS, summarise
 from plumbline_backend.domain.reliability import Reliability
@@ -104,6 +105,7 @@ def population(proba: NDArray[np.float64], targets: NDArray[np.int64]) -> Popula
     cells = cells_of(confidence, correct)
     truth = {name: (true or exact or measure)(cells) for name, (measure, true, exact) in _ERRORS.items()}
     truth |= {name: measure(cells) for name, (measure, _) in _OTHERS.items()}
+    truth["within_variance"] = brier_parts(cells).within_variance
     truth["nll"] = float(-np.log(own).mean())
     truth["brier"] = float(((proba**2).sum(axis=1) - 2 * own + 1).mean())
     truth["accuracy"] = float(correct.mean())

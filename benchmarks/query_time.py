@@ -1,7 +1,8 @@
 """Time and extra memory of one query of ten, for every strategy, beside scikit-activeml, modAL and small-text.
 
-    python benchmarks/query_time.py [--items 10000 100000 1000000] [--features 64]
+    python benchmarks/query_time.py [--items 10000 100000 1000000] [--features 64] [--again]
 
+Rows that are measured stay in the result file, so that a long run can be made in pieces; `--again` measures anew.
 10 classes, 100 labelled items, float32 features in memory, a fitted head; scoring the pool is part of the query. CPU
 seconds of one thread count, because they do not depend on what else the machine does; the median of the rounds is
 given. Libraries that are not installed are named as such; calls that their own figures put above two minutes or ten
@@ -11,9 +12,11 @@ gigabytes are left out and said to be.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from common import environment, peak_extra_mib, write
+from common import RESULTS, environment, peak_extra_mib
 from plumbline_backend.domain.asking import ArrayRows, Descriptions, Labelled, PoolView
 from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.heads.linear_softmax import LinearSoftmax
@@ -48,31 +51,42 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--features", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--again", action="store_true", help="measure what was measured before, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1)
-    rows: list[dict[str, Any]] = []
+    name = "query_time" if options.features == 64 else f"query_time_{options.features}"
+    path = RESULTS / f"{name}.json"
+    kept = json.loads(path.read_text())["rows"] if path.exists() else []
+    rows = {(row["items"], row["library"], row["strategy"]): row for row in kept}
     missing: dict[str, str] = {}
     for n in options.items:
         x, y = pool(n, options.features)
         for library, strategy, query in queries(x, y, missing):
-            rows.append(measured(library, strategy, n, options.features, query, options.rounds))
-            print(rows[-1], flush=True)
+            if options.again or (n, library, strategy) not in rows:
+                row = measured(library, strategy, n, options.features, query, options.rounds)
+                rows[n, library, strategy] = row
+                print(row, flush=True)
+                _write(name, rows, missing)
+
+
+def _write(
+    name: str, rows: Mapping[tuple[int, str, str], Mapping[str, Any]], missing: Mapping[str, str]
+) -> None:
     packages = ["numpy", "torch", "scikit-learn", "scikit-activeml", "modAL-python", "small-text"]
-    write(
-        "query_time" if options.features == 64 else f"query_time_{options.features}",
-        {
-            "benchmark": "query_time",
-            **environment(packages),
-            "threads": 1,
-            "asked": ASKED,
-            "classes": CLASSES,
-            "labelled": LABELLED,
-            "not_installed": missing,
-            "not_run": {f"{a}: {b}": f"above {most:,} items" for (a, b), most in TOO_SLOW.items()},
-            "rows": rows,
-        },
-    )
+    result = {
+        "benchmark": "query_time",
+        **environment(packages),
+        "threads": 1,
+        "asked": ASKED,
+        "classes": CLASSES,
+        "labelled": LABELLED,
+        "not_installed": missing,
+        "not_run": {f"{a}: {b}": f"above {most:,} items" for (a, b), most in TOO_SLOW.items()},
+        "rows": [rows[key] for key in sorted(rows)],
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 def measured(library: str, strategy: str, n: int, d: int, query: Query, rounds: int) -> dict[str, Any]:
@@ -92,6 +106,7 @@ def measured(library: str, strategy: str, n: int, d: int, query: Query, rounds: 
         "cpu_s": round(statistics.median(cpu), 4),
         "wall_s": round(statistics.median(wall), 4),
         "extra_peak_mib": None if memory is None else round(memory, 1),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
 
 
@@ -100,8 +115,10 @@ def queries(
 ) -> Iterator[tuple[str, str, Query]]:
     """(library, strategy, query) for everything that can be run on this pool."""
     head = LinearSoftmax().fit(x[:LABELLED], y[:LABELLED], CLASSES)
+    prompts = np.random.default_rng(1).normal(size=(4, CLASSES, x.shape[1]))
+    texts = Descriptions(prompts, 0, x.shape[1])
     for name in STRATEGIES.names():
-        yield "plumbline", name, partial(ours, name, x, y, head)
+        yield "plumbline", name, partial(ours, name, x, y, head, texts)
     for library, make in (("scikit-activeml", skactiveml), ("modAL", modal), ("small-text", small_text)):
         try:
             found = make(x, y)
@@ -113,7 +130,9 @@ def queries(
                 yield library, name, query
 
 
-def ours(name: str, x: NDArray[np.float32], y: NDArray[np.int64], head: LinearSoftmax) -> NDArray[np.int64]:
+def ours(
+    name: str, x: NDArray[np.float32], y: NDArray[np.int64], head: LinearSoftmax, texts: Descriptions
+) -> NDArray[np.int64]:
     """Score the pool in chunks where the strategy needs scores, then ask, as the product does after a fit."""
     strategy = STRATEGIES.get(name)()
     rng = np.random.default_rng(0)
@@ -131,9 +150,7 @@ def ours(name: str, x: NDArray[np.float32], y: NDArray[np.int64], head: LinearSo
         labelled=labelled,
         proba=head.proba,
         committee=partial(bootstrapped, LinearSoftmax, x[:LABELLED], labelled, rng),
-        descriptions=Descriptions(
-            np.random.default_rng(1).normal(size=(4, CLASSES, x.shape[1])), 0, x.shape[1]
-        ),
+        descriptions=texts,
     )
     return ask(strategy, view, ASKED, rng).items
 
