@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -57,8 +58,9 @@ def peak_extra_mib(task: Callable[[], Any]) -> float | None:
 
 
 def environment(packages: Sequence[str]) -> dict[str, Any]:
-    """Device, system and versions, for the head of a result file."""
+    """Code, device, system and versions, for the head of a result file."""
     return {
+        "commit": commit(),
         "device": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -66,6 +68,18 @@ def environment(packages: Sequence[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in packages},
     }
+
+
+def commit() -> str | None:
+    """Hash of the code that is measured, with "+changes" where tracked code differs from it; None without git."""
+    git = ["git", "-C", str(RESULTS.parent.parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    elsewhere = [":/", f":(exclude,top){RESULTS.relative_to(RESULTS.parent.parent)}"]
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *elsewhere], check=False)
+    return head.stdout.strip() + ("+changes" if changed.returncode else "")
 
 
 def write(name: str, result: Mapping[str, Any]) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+import subprocess
+import venv
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -44,6 +47,29 @@ def postgres() -> Iterator[Postgres]:
         server = server_module.get_server(folder / "data", cleanup_mode="stop")
         yield server
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def environment_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes fresh environments that hold nothing but pip, and gives the Python of each.
+
+    The Python is a script that forgets PYTHONPATH first: it may lead to Plumbline's sources.
+    """
+
+    def make() -> Path:
+        folder = tmp_path_factory.mktemp("environment")
+        venv.create(folder, with_pip=True)
+        python = folder / "bin" / "alone"
+        python.write_text(
+            f'#!/bin/sh\nunset PYTHONPATH\nexec {shlex.quote(str(folder / "bin" / "python"))} "$@"\n'
+        )
+        python.chmod(0o755)
+        absent = subprocess.run([python, "-c", "import plumbline_backend"], capture_output=True, check=False)
+        assert absent.returncode == 1
+        assert b"No module named 'plumbline_backend'" in absent.stderr
+        return python
+
+    return make
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -43,7 +43,7 @@ FILES = (
 )
 RUN_IT = """unzip {file}
 cd classifier
-python -m pip install -r requirements.txt
+python -m pip install -r requirements.txt{extra}
 python predict.py items.csv -o predictions.csv
 """
 UNITS = ("B", "KiB", "MiB", "GiB")
@@ -64,7 +64,7 @@ class ExportPage(Page):
         self._counts = html_pane()
         self._model = place()
         self._snippet = Code(
-            text=RUN_IT.format(file=f"{self.session.slug}-classifier.zip"), label="Commands to run predict.py"
+            text=self._run_it(f"{self.session.slug}-classifier.zip"), label="Commands to run predict.py"
         )
         self._start_classifier = button(
             "Export the classifier", self._export_classifier, strong=True, disabled=True
@@ -116,6 +116,10 @@ class ExportPage(Page):
             self._snippet,
         )
 
+    def _run_it(self, file: str) -> str:
+        """The commands that classify a file elsewhere; picture files are read by Pillow."""
+        return RUN_IT.format(file=file, extra=" pillow" if self.project.pool.columns_of("image") else "")
+
     def _show_model(self, model: ModelVersion | None) -> None:
         self._start_classifier.disabled = model is None
         if model is None:
@@ -150,7 +154,7 @@ class ExportPage(Page):
             self._job_row.follow(None)
             fill(self._said, notice("Ready", name, tone="good", link=(self._address(name), "Download")))
             if name.endswith(".zip"):
-                self._snippet.text = RUN_IT.format(file=name)
+                self._snippet.text = self._run_it(name)
         elif job.state == "failed":
             fill(self._said, notice("The export failed", job.message, tone="bad"))
         self._list()

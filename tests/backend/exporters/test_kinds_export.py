@@ -65,6 +65,35 @@ def exported(project: Project, source: Path, python: Path, folder: Path) -> list
         return list(csv.DictReader(file))
 
 
+def noisy_choice() -> list[str]:
+    """Three classes, of which two in five are drawn at random: a head fitted to few of them is too sure of itself."""
+    rng = np.random.default_rng(3)
+    x = np.random.default_rng(0).normal(size=(N, 3)).round(4)
+    told = np.where(x[:, 0] > 0.4, 2, (x[:, 1] > 0).astype(int))
+    drawn = np.where(rng.random(N) < 0.4, rng.integers(0, 3, N), told)
+    return [("calm", "late, or =1+1", "naïve")[k] for k in drawn]
+
+
+@pytest.mark.parametrize("calibrator", ["temperature", "vector", "matrix"])
+def test_a_choice_is_exported_with_the_calibrator_that_the_project_serves_with(
+    workspace: Workspace, tmp_path: Path, bare_python: Path, calibrator: str
+) -> None:
+    labels = noisy_choice()
+    project, source, x = imported(workspace, "choice", labels)
+    answer(project, labels, N)
+    project.set_settings(calibrator=calibrator)
+    wanted, report = project.predict(list(range(N))), project.report()
+    assert wanted is not None
+    assert report is not None
+    assert abs(np.log(report.temperature)) > 0.1, "far enough from 1 that leaving it out would be seen"
+    rows = exported(project, source, bare_python, tmp_path / "out")
+    found = np.array([[float(row[f"p:{c.id}"]) for c in wanted.classes] for row in rows])
+    np.testing.assert_allclose(found, wanted.proba, rtol=0, atol=1e-5)
+    assert [row["class"] for row in rows] == [wanted.classes[k].name for k in wanted.proba.argmax(axis=1)]
+    estimator = skops.io.load(tmp_path / "out" / "estimator.skops", trusted=[])
+    np.testing.assert_allclose(estimator.predict_proba(x), wanted.proba, rtol=0, atol=1e-5)
+
+
 def several_labels() -> list[str]:
     x = np.random.default_rng(0).normal(size=(N, 3)).round(4)
     return [
