@@ -39,6 +39,7 @@ from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.people import EVERYTHING
 from plumbline_backend.graceful import close_on_sigterm
+from plumbline_backend.judges.sandbox import probe_at_start
 from plumbline_backend.logs import configure_logs
 from plumbline_backend.people.service import OWNER, PeopleService
 
@@ -81,6 +82,7 @@ def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 5006) -> No
     configure_logs(workspace.settings["log_format"])
     close_on_sigterm()
     app = create_app(workspace, hosts=_hosts(workspace, host), people=people_of(workspace, host))
+    probe_at_start()
     # Bokeh compresses nothing itself and talks to the same machine most of the time: compression only adds delay.
     config = uvicorn.Config(
         app,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,26 +21,6 @@ WALL = probe()
 confined = pytest.mark.skipif(WALL.kind != "fork server", reason=f"no fork server here: {WALL.reason}")
 QUICK = Limits(row_s=0.5, cpu_s=5)
 TWO = [Row("good", {}), Row("bad", {})]
-CONTROL = """
-import sys
-from plumbline_backend.judges.sandbox.probe import attacks_that_succeed
-from plumbline_backend.judges.sandbox.attacks import ATTACKS
-from plumbline_backend.judges.sandbox.client import Outcome
-
-class NoWall:
-    def run(self, code, rows, limits):
-        names = {}
-        exec(code, names)
-        return [Outcome(0, "pass" if names["check"]("", {}) else "fail", "", 0.0)]
-
-names = sys.argv[1].split("|")
-print("|".join(attacks_that_succeed(NoWall(), [a for a in ATTACKS if a.name in names])))
-"""
-WORKS_WITHOUT_A_WALL = [
-    "read a file", "read a file by system call", "list a folder", "look whether a file exists", "write a file",
-    "make a folder", "remove a file", "connect by TCP", "connect with what is loaded", "send by UDP",
-    "system call by ctypes", "start a shell", "start a thread",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +39,6 @@ def test_no_attack_gets_through_and_each_ends_soon(server):
     assert attacks_that_succeed(server, list(ATTACKS), QUICK) == []
     assert time.monotonic() - started < 30
     assert states(server.run("def check(output, context): return True", TWO)) == ["pass", "pass"]
-
-
-def test_the_attacks_are_real():
-    """Without a wall they succeed, so that it is the wall that stops them."""
-    command = [sys.executable, "-c", CONTROL, "|".join(WORKS_WITHOUT_A_WALL)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip().split("|") == WORKS_WITHOUT_A_WALL
 
 
 @confined

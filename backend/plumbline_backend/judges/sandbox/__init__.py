@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from plumbline_backend.domain.errors import ConflictError
 from plumbline_backend.judges.sandbox.client import ForkServer, Limits, Outcome, Row
-from plumbline_backend.judges.sandbox.probe import Wall, probe
+from plumbline_backend.judges.sandbox.probe import Wall, probe, probe_at_start
 
-__all__ = ["ForkServer", "Limits", "Outcome", "Row", "Wall", "probe", "run_code"]
+__all__ = ["ForkServer", "Limits", "Outcome", "Row", "Wall", "probe", "probe_at_start", "run_code"]
 
 
 def run_code(

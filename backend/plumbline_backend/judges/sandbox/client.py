@@ -53,11 +53,19 @@ class Row(NamedTuple):
 class ForkServer:
     """A running fork server. One batch at a time; use it as a context manager."""
 
+    program = "from plumbline_backend.judges.sandbox.server import main; main()"
+    """What its process runs. The tests replace it, to see what the attacks do where nothing confines them."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        started = "from plumbline_backend.judges.sandbox.server import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {_PACKAGES!r}); {started}"],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                f"import sys; sys.path.insert(0, {_PACKAGES!r}); {self.program}",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import select
 import socket
 import tempfile
+import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
 
 from plumbline_backend.domain.errors import JobFailedError
 from plumbline_backend.judges.sandbox.attacks import ATTACKS, Attack, code_of
@@ -19,6 +25,9 @@ NOTHING = Row("", {})
 HARMLESS = (
     "import json, re\ndef check(output, context):\n    return json.loads('1') == len(re.findall('a', 'a'))\n"
 )
+NEVER_PASSES = "def check(output, context):\n    return False\n"
+_ONE_AT_A_TIME = threading.Lock()
+logger = logging.getLogger(__name__)
 
 
 class Wall(NamedTuple):
@@ -28,9 +37,27 @@ class Wall(NamedTuple):
     reason: str
 
 
-@cache
 def probe() -> Wall:
     """Try the fork server with every quick attack; where one succeeds, or it cannot start, Monty; else nothing."""
+    with _ONE_AT_A_TIME:
+        return _probed()
+
+
+def probe_at_start() -> threading.Thread:
+    """Begin the probe beside whatever else a server does when it starts; the log says what it found."""
+    probing = threading.Thread(target=_probe_aloud, name="sandbox-probe", daemon=True)
+    probing.start()
+    return probing
+
+
+def _probe_aloud() -> None:
+    wall = probe()
+    level = logging.INFO if wall.kind == "fork server" else logging.WARNING
+    logger.log(level, "code of assertions is confined by: %s (%s)", wall.kind, wall.reason)
+
+
+@cache
+def _probed() -> Wall:
     reason = what_fails()
     if not reason:
         return Wall("fork server", "Landlock, seccomp and limits hold against the attack set")
@@ -54,41 +81,71 @@ def what_fails() -> str:
     return f"these attacks got through: {', '.join(got_through)}" if got_through else ""
 
 
-def attacks_that_succeed(server: ForkServer, attacks: list[Attack], limits: Limits = Limits()) -> list[str]:
-    """Names of the attacks that returned True or left a trace."""
+def attacks_that_succeed(
+    server: ForkServer, attacks: Sequence[Attack], limits: Limits = Limits()
+) -> list[str]:
+    """Names of the attacks that returned True, left a trace, were not ended in time or did not leave others alone.
+
+    A server that an attack has ended, or that says nothing any more, ends the trial.
+    """
     succeeded = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plumbline-probe-")))
-        folder.chmod(0o777)
-        canary = folder / "canary"
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        receiver.bind(("127.0.0.1", 0))
-        listener.setblocking(False)
-        receiver.setblocking(False)
-        places = {
-            "canary": canary,
-            "folder": folder,
-            "port": listener.getsockname()[1],
-            "udp": receiver.getsockname()[1],
-        }
-        for attack in attacks:
-            canary.write_text("secret")
-            canary.chmod(0o666)
-            outcome = server.run(code_of(attack, **places), [NOTHING], limits)[0]
-            if outcome.state == "pass" or _traces(folder, listener, receiver):
+    for attack in attacks:
+        try:
+            if _gets_through(server, attack, limits):
                 succeeded.append(attack.name)
+        except JobFailedError:
+            return [*succeeded, attack.name]
     return succeeded
 
 
-def _traces(folder: Path, listener: socket.socket, receiver: socket.socket) -> bool:
-    """Whether anything came through: a file that is new or gone, a connection, a datagram."""
-    if sorted(path.name for path in folder.iterdir()) != ["canary"]:
-        return True
-    for take in (listener.accept, lambda: receiver.recv(1)):
-        try:
-            take()
-        except BlockingIOError:
-            continue
-        return True
-    return False
+def _gets_through(server: ForkServer, attack: Attack, limits: Limits) -> bool:
+    with Target() as target:
+        outcome = server.run(code_of(attack, **target.places), [NOTHING], limits)[0]
+        if outcome.state == "pass" or target.was_hit():
+            return True
+    return server.run(NEVER_PASSES, [NOTHING], limits)[0].state != "fail"
+
+
+class Target:
+    """What an attack may try to reach: a folder with a file in it, and four sockets."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plumbline-probe-")))
+            open_to_all = self._folder / "open"
+            open_to_all.mkdir()
+            canary, path = open_to_all / "canary", self._folder / "socket"
+            canary.write_text("secret")
+            abstract = f"plumbline-{os.urandom(8).hex()}"
+            kinds = ((socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+                     (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+                     (socket.AF_UNIX, socket.SOCK_STREAM, str(path)),
+                     (socket.AF_UNIX, socket.SOCK_STREAM, f"\0{abstract}"))  # fmt: skip
+            self._sockets = [stack.enter_context(_bound(*kind)) for kind in kinds]
+            for place in (self._folder, open_to_all, canary, path):
+                place.chmod(0o777)
+            tcp, udp = (each.getsockname()[1] for each in self._sockets[:2])
+            self.places = {"canary": canary, "folder": open_to_all, "port": tcp, "udp": udp, "unix": path,
+                           "abstract": abstract}  # fmt: skip
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def was_hit(self) -> bool:
+        """Whether anything came through: a file that is new or gone, a connection, a datagram."""
+        if sorted(path.name for path in self.places["folder"].iterdir()) != ["canary"]:
+            return True
+        return bool(select.select(self._sockets, [], [], 0)[0])
+
+
+def _bound(family: socket.AddressFamily, kind: socket.SocketKind, address: Any) -> socket.socket:
+    """A socket that hears what is sent to the address."""
+    hearing = socket.socket(family, kind)
+    hearing.bind(address)
+    if kind == socket.SOCK_STREAM:
+        hearing.listen()
+    return hearing
