@@ -86,7 +86,7 @@ def ask_states(project: Project, asks: Iterable[Ask]) -> list[dict[str, Any]]:
     asks = list(asks)
     items = project.pool.items([ask.item for ask in asks])
     return [
-        {**view(project, item), "query_id": ask.query_id, "stratum": ask.stratum, "reason": ask.reason}
+        {**view(project, item), "query_id": ask.query_id, "stratum": ask.shown_stratum, "reason": ask.reason}
         for ask, item in zip(asks, items, strict=True)
     ]
 

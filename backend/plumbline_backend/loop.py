@@ -38,7 +38,7 @@ from plumbline_backend.heads.making import DEFAULT
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.kinds.base import Kind
-from plumbline_backend.pace.pacing import Pacing, with_audits
+from plumbline_backend.pace.pacing import MAYBE_CHECK, Pacing, with_audits
 from plumbline_backend.ranking import load_ranking
 from plumbline_backend.registry import KINDS
 from plumbline_backend.settings import Settings
@@ -93,6 +93,7 @@ class Loop:
                 f"stratum: item {new.item} is not in the random stream's reserve; expected 'model' or 'browse'"
             )
         self.answers.refresh()
+        new = replace(new, stratum=self.pacing.stratum_of(new))
         judgement = self._store.ledger.record(self._keep_origin(new), self.overlap)
         self.fit_soon()
         return judgement
@@ -227,17 +228,16 @@ class Loop:
 
     def _plan_now(self) -> Callable[[int], Iterator[Ask]]:
         """The plan as things stand. All that it needs of the database is read here: it is followed inside a write."""
-        share, newest, query = self.stream_share, self.newest_model(), self.newest_query()
-        offset = np.random.default_rng(self.seed).random()
+        share, seed, newest, query = self.stream_share, self.seed, self.newest_model(), self.newest_query()
+        offset, audits = np.random.default_rng(seed).random(), tuple(self.pacing.asks(newest))
         if query is not None and self._first.serves(query):
-            ranked = partial(self._of_query, query, *self._ranking_of(query))
+            ranked = partial(self._of_query, query, *self._ranking_of(query), with_checks=bool(audits))
         else:
             ranked = partial(iter, ())
-        audits = tuple(self.pacing.asks(newest))
 
         def plan(t: int) -> Iterator[Ask]:
             proposed = itertools.chain(ranked(), self._at_random())
-            stream, asked = self._stream(), with_audits(proposed, iter(audits), t)
+            stream, asked = self._stream(), with_audits(proposed, iter(audits), t, seed)
             for number in itertools.count(t):
                 sources = (stream, asked) if is_stream_ask(number, share, offset) else (asked, stream)
                 ask = next(sources[0], None) or next(sources[1], None)
@@ -262,15 +262,18 @@ class Loop:
             self._serving = query.id, load_ranking(self.folders.models / query.folder), by
         return self._serving[1:]
 
-    def _of_query(self, query: QueryRow, ranking: Ranking, by: str) -> Iterator[Ask]:
+    def _of_query(
+        self, query: QueryRow, ranking: Ranking, by: str, with_checks: bool = False
+    ) -> Iterator[Ask]:
+        """The ranking's items. Beside blind checks no place is told: a check has none that would not give it away."""
         because = f": {ranking.why}" if ranking.why else ""
+        alike = f"{query.strategy}{by}{because}{MAYBE_CHECK}"
         for rank, (item, value) in enumerate(
             zip(ranking.items.tolist(), ranking.utility.tolist(), strict=True)
         ):
             if not self.answers.closed(item):
-                yield Ask(
-                    item, query.id, "model", rank, value, f"{query.strategy}{by}, rank {rank + 1}{because}"
-                )
+                reason = alike if with_checks else f"{query.strategy}{by}, rank {rank + 1}{because}"
+                yield Ask(item, query.id, "model", rank, value, reason)
 
     def _at_random(self) -> Iterator[Ask]:
         """Items outside the reserve in an order that depends on the seed alone, so that it survives a restart."""

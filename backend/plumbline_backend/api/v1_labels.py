@@ -64,7 +64,7 @@ def label_routes(workspace: Workspace, access: Access) -> APIRouter:
                 AskOut(
                     item=item_out(project.pool, item),
                     query_id=ask.query_id,
-                    stratum=ask.stratum,
+                    stratum=ask.shown_stratum,
                     reason=ask.reason,
                 )
                 for ask, item in zip(asks, items, strict=True)

@@ -178,6 +178,11 @@ class Ask:
     utility: float | None
     reason: str
 
+    @property
+    def shown_stratum(self) -> Stratum:
+        """What whoever is asked may know of it: a blind check passes for one of the model's asks."""
+        return "model" if self.stratum == "audit" else self.stratum
+
 
 class Interval(NamedTuple):
     """A figure with its 95 % interval and the number of items it rests on. NaN value: unknown (n = 0)."""

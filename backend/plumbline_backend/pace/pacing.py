@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plumbline_backend.answers import Answers
-from plumbline_backend.domain.types import Ask, ModelVersion, ProjectRow, Question
+from plumbline_backend.domain.types import Ask, ModelVersion, NewJudgement, ProjectRow, Question, Stratum
 from plumbline_backend.pace.control import Audit, PaceState, Paired, next_round, switched
 from plumbline_backend.pace.proposals import training_weights
 from plumbline_backend.pace.pseudo import PseudoLabels, labels_for_fit
@@ -29,8 +29,8 @@ AUDIT_EVERY = 10
 """Every so many asks that are not the random stream's is a blind check, while pseudo-labels are in force. Answers to
 what the model is sure of teach it little, so that checks are paid with labels."""
 BATCH = "pace"
-BLIND = "one of the items of this round"
-"""What the person sees as the reason: true, and nothing that gives the model's opinion away."""
+MAYBE_CHECK = f", or a blind check of the model: one in {AUDIT_EVERY} is, and which is not told"
+"""Ends the reason of every ask of the model's while checks come among them: true of each, and it tells none apart."""
 
 
 class Round(NamedTuple):
@@ -62,6 +62,7 @@ class Pacing:
         self._lock = threading.RLock()
         self.pseudo = PseudoLabels(store, question_id)
         self._rounds: dict[int, Round | None] = {}
+        self._audited: dict[int, Mapping[int, str]] = {}
 
     @property
     def policy(self) -> str:
@@ -151,15 +152,23 @@ class Pacing:
             entry[1] += proposed == answered
         return {class_id: Audit(*pair) for class_id, pair in counts.items()}
 
-    def asks(self, newest: ModelVersion | None) -> Iterator[Ask]:
-        """Proposals to be checked blindly, as asks among the others. None while the pace is off."""
+    def asks(self, newest: ModelVersion | None) -> Iterator[int]:
+        """Items whose proposals are to be checked blindly among the others. None while the pace is off."""
         found, state = self.round_of(newest), self.state
         if newest is None or found is None or state.mode != "on" or state.waiting:
             return
-        query = self._store.queries.newest(self._question_id)
-        for rank, item in enumerate(found.saved.audit.tolist()):
-            if not self._answers.closed(item):
-                yield Ask(item, None if query is None else query.id, "audit", rank, None, BLIND)
+        yield from (item for item in found.saved.audit.tolist() if not self._answers.closed(item))
+
+    def stratum_of(self, new: NewJudgement) -> Stratum:
+        """How the item came to be asked: who answers a blind check has been told that it is the model's ask.
+
+        The lease knows; where it has ended, an item that the query's round had drawn for a check counts as one.
+        """
+        if new.stratum != "model" or new.query_id is None or new.item not in self._audited_in(new.query_id):
+            return new.stratum
+        if self.state.mode != "on":
+            return new.stratum
+        return self._store.leases.stratum(new.question_id, new.item, new.judge_id) or "audit"
 
     def round_of(self, model: ModelVersion | None) -> Round | None:
         """The proposals of a model, None where there are none (any more)."""
@@ -186,10 +195,16 @@ class Pacing:
                 yield question.resolve(proposed), question.resolve(row.answer)
 
     def _audited_in(self, query_id: int) -> Mapping[int, str]:
-        query = self._store.queries.get(query_id)
-        if query.model_id is None:
-            return {}
-        model = self._store.models.get(query.model_id)
+        """{item: proposed class id} of what the query's model had drawn for blind checks; kept, as it never changes."""
+        if query_id not in self._audited:
+            query = self._store.queries.find(self._question_id, query_id)
+            if query is None:
+                return {}
+            self._audited[query_id] = {} if query.model_id is None else self._drawn_by(query.model_id)
+        return self._audited[query_id]
+
+    def _drawn_by(self, model_id: int) -> Mapping[int, str]:
+        model = self._store.models.get(model_id)
         classes = model.metrics["classes"]
         return {item: classes[target] for item, target in saved_audit(self._models / model.folder).items()}
 
@@ -230,11 +245,24 @@ def _probable(found: Round, question: Question) -> dict[int, tuple[str, float]]:
     }
 
 
-def with_audits(ranked: Iterator[Ask], audits: Iterator[Ask], t: int) -> Iterator[Ask]:
-    """The ranking, with a blind check in every AUDIT_EVERY-th place from ask number `t` on, while there are any."""
+def with_audits(ranked: Iterator[Ask], audits: Iterator[int], t: int, seed: int) -> Iterator[Ask]:
+    """The ranking, with a blind check in one of every AUDIT_EVERY places from ask number `t` on, while there are any.
+
+    Which place it is differs from ten to ten. A check looks like the model's ask that it stands before, and stands
+    before no other.
+    """
     for number in itertools.count(t):
-        check = next(audits, None) if number % AUDIT_EVERY == AUDIT_EVERY - 1 else None
-        ask = check or next(ranked, None)
+        ask = next(ranked, None)
         if ask is None:
             return
+        if ask.stratum == "model" and is_check_place(number, seed):
+            check = next(audits, None)
+            if check is not None:
+                yield replace(ask, item=check, stratum="audit", utility=None)
         yield ask
+
+
+def is_check_place(number: int, seed: int) -> bool:
+    """Whether ask `number` is a blind check: one in each ten, at a place that nobody can count to."""
+    tens, place = divmod(number, AUDIT_EVERY)
+    return int(np.random.default_rng([seed, 3, tens]).integers(AUDIT_EVERY)) == place

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
 
 from plumbline_backend.domain.errors import NotFoundError
-from plumbline_backend.domain.types import Ask
+from plumbline_backend.domain.types import Ask, Stratum
 from plumbline_backend.store.checks import integer_problem, refuse, text_problem
 from plumbline_backend.store.columns import now, now_plus
 from plumbline_backend.store.database import Database
@@ -89,6 +89,15 @@ class Leases:
         )
         with self._database.read() as connection:
             return set(connection.scalars(statement))
+
+    def stratum(self, question_id: int, item: int, judge_id: int) -> Stratum | None:
+        """How an item that the judge holds came to be asked; None where the judge holds it no longer."""
+        statement = select(leases.c.stratum).where(
+            leases.c.question_id == question_id, leases.c.item == item, leases.c.judge_id == judge_id
+        )
+        with self._database.read() as connection:
+            found: Stratum | None = connection.scalar(statement)
+        return found
 
     def bump_asks(self, question_id: int, n: int) -> int:
         """Advances the question's ask counter by `n`; returns its value before."""

@@ -70,6 +70,13 @@ class Queries:
             raise NotFoundError(f"query {query_id} does not exist")
         return _query(row)
 
+    def find(self, question_id: int, query_id: int) -> QueryRow | None:
+        """The query, or None where this question has no such one."""
+        statement = select(queries).where(queries.c.id == query_id, queries.c.question_id == question_id)
+        with self._database.read() as connection:
+            row = connection.execute(statement).first()
+        return None if row is None else _query(row)
+
 
 def require_question(connection: Connection, project_id: int, question_id: int) -> None:
     """Locks the question's row until commit. Raises InputError when it is not the project's."""

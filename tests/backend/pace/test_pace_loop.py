@@ -7,9 +7,10 @@ import uuid
 import numpy as np
 import pytest
 
+from plumbline_app.label_state import ask_states
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.pace.control import PaceState
-from plumbline_backend.pace.pacing import BATCH, BLIND
+from plumbline_backend.pace.pacing import AUDIT_EVERY, BATCH, MAYBE_CHECK, is_check_place
 from plumbline_backend.pace.round import AUDIT_FILE, FILE
 
 
@@ -94,8 +95,7 @@ def test_labels_are_not_sticky(paced):
 
 def test_blind_checks_come_among_the_others_and_give_nothing_away(paced):
     asks = [ask for ask in paced.ask(30) if ask.stratum == "audit"]
-    assert 1 <= len(asks) <= 4  # every tenth, while there are proposals to check
-    assert {ask.reason for ask in asks} == {BLIND}
+    assert 1 <= len(asks) <= 4  # one in ten, while there are proposals to check
     model = paced.project.loop.newest_model()
     audits = paced.project.loop.pacing.audits(model)
     n_stream = sum(n for n, _ in model.metrics["pace"]["stream"].values())
@@ -107,6 +107,49 @@ def test_blind_checks_come_among_the_others_and_give_nothing_away(paced):
     paced.answer(wrong, number)
     after = paced.project.loop.pacing.audits(model)
     assert sum(a.right for a in audits.values()) - sum(a.right for a in after.values()) == 1
+
+
+def test_nothing_that_is_told_of_an_ask_tells_a_check_from_the_others(paced):
+    asks = paced.project.next_items(paced.me, "tab", 30)
+    checks = [ask for ask in asks if ask.stratum == "audit"]
+    ranked = [ask for ask in asks if ask.stratum == "model"]
+    assert checks
+    assert len(ranked) > 10
+    told = {(ask.shown_stratum, ask.query_id, ask.reason) for ask in checks}
+    assert told == {(ask.shown_stratum, ask.query_id, ask.reason) for ask in ranked}
+    ((stratum, _, reason),) = told
+    assert stratum == "model"
+    assert reason.endswith(MAYBE_CHECK)
+    assert "rank" not in reason
+    shown = [state for state in ask_states(paced.project, asks) if state["stratum"] == "model"]
+    assert {len(state) for state in shown} == {len(shown[0])}
+    paced.project.loop.pacing.switch(on=False)
+    paced.project.release("tab")
+    after = paced.project.next_items(paced.me, "tab", 5)
+    assert all(MAYBE_CHECK not in ask.reason for ask in after)
+    assert any("rank" in ask.reason for ask in after)
+
+
+def test_an_answer_to_what_passed_for_the_models_ask_is_kept_as_a_check(paced):
+    """The lease knows; without it an item that the round had drawn counts as a check, others as the model's."""
+    asks = paced.project.next_items(paced.me, "tab", 30)
+    check, gone = [ask for ask in asks if ask.stratum == "audit"][:2]
+    ranked = next(ask for ask in asks if ask.stratum == "model")
+    for ask in (check, ranked):
+        paced.answer(ask.item, query_id=ask.query_id, stratum=ask.shown_stratum)
+    paced.project.release("tab")
+    paced.answer(gone.item, query_id=gone.query_id, stratum=gone.shown_stratum)
+    kept = {row.item: row.stratum for row in paced.project.history(judge=paced.me, limit=3)}
+    assert kept == {check.item: "audit", ranked.item: "model", gone.item: "audit"}
+    again = paced.answer(check.item, query_id=check.query_id, stratum="model")
+    assert again.stratum == "audit"
+
+
+def test_checks_stand_at_places_that_nobody_can_count_to():
+    places = [number % AUDIT_EVERY for number in range(1000) if is_check_place(number, seed=0)]
+    assert len(places) == 100  # one in every ten
+    assert len(set(places)) == AUDIT_EVERY
+    assert [n for n in range(200) if is_check_place(n, 0)] != [n for n in range(200) if is_check_place(n, 1)]
 
 
 def test_refused_items_are_not_proposed_again(ready):
