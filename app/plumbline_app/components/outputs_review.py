@@ -71,7 +71,7 @@ class OutputsReview(Viewer):
         rows = Grid(caption="The first outputs", rows_height=420)
         rows.show(*_table(self._preview))
         found = f"{self._file_name} is {FORMATS[self._preview.format]} with {self._preview.n_rows:,} outputs."
-        parts: list[Any] = [card("What was found", "", sentence(found))]
+        parts: list[Any] = [card("What was found", "", sentence(found), *self._notes())]
         if self._preview.format == "table":
             parts += [self._columns_card(), self._judged_card()]
         parts.append(card("The first outputs", "As they will be read.", rows))
@@ -82,6 +82,10 @@ class OutputsReview(Viewer):
         back = button("Choose another file", self._on_back)
         parts.append(card("The project", "", self._name, self._skip, self._wrong, line(start, back)))
         return stack(*parts)
+
+    def _notes(self) -> list[Viewable]:
+        notes = "\n".join(self._preview.notes)
+        return [notice("Worth a look", notes, tone="warn")] if notes else []
 
     def _columns_card(self) -> Viewable:
         below = "What each column is, as its name suggests. The others are kept with the output."

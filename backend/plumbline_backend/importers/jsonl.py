@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -26,6 +25,7 @@ from plumbline_backend.importers.source import (
     SourceBatch,
     refuse,
 )
+from plumbline_backend.importers.strict_json import Flaw, Literal, parse_object, shown
 
 MAX_LINE_BYTES = 64 * 2**20
 """The longest line: six times the 10 MB cell that must be read."""
@@ -44,7 +44,7 @@ class JsonlImporter:
         """See `Importer.inspect`."""
         encoding = detect_encoding(path)
         log = ProblemLog(path.name)
-        sample = list(islice(_objects(path, encoding, log), SAMPLE_ROWS))
+        sample = list(islice(objects(path, encoding, log), SAMPLE_ROWS))
         if not sample:
             log.refuse_if_any()
             raise refuse(path.name, "at least one line with a JSON object")
@@ -76,7 +76,7 @@ class JsonlImporter:
         waiting: list[tuple[int, dict[str, Any]]] = []
         n_bytes = 0
         fraction = 0.0
-        for n_read, (row, cells, at) in enumerate(_objects(path, encoding, log)):
+        for n_read, (row, cells, at) in enumerate(objects(path, encoding, log)):
             fraction = at.fraction
             if n_read < SAMPLE_ROWS:
                 known.update(cells)
@@ -94,11 +94,7 @@ class JsonlImporter:
             yield _batch(waiting, columns, 1.0)
 
 
-class _Literal(str):
-    """A JSON number, as written."""
-
-
-class _At:
+class At:
     """Where a row came from: its line, and the share of the file before it."""
 
     def __init__(self, text: str, fraction: float) -> None:
@@ -106,13 +102,7 @@ class _At:
         self.fraction = fraction
 
 
-class _NotJsonError(ValueError):
-    """Something JSON does not allow, in words that complete "expected ..."."""
-
-
-def _objects(
-    path: Path, encoding: TextEncoding, log: ProblemLog
-) -> Iterator[tuple[int, dict[str, Any], _At]]:
+def objects(path: Path, encoding: TextEncoding, log: ProblemLog) -> Iterator[tuple[int, dict[str, Any], At]]:
     """(row, members, where) of every readable line; the others go to the log. Blank lines are skipped."""
     size = max(path.stat().st_size, 1)
     with path.open("rb") as stream:
@@ -125,12 +115,13 @@ def _objects(
                 raise refuse(path.name, "one JSON object per line; this file is a JSON array", row=1)
             cells: dict[str, Any] = {}
             if problem is None:
-                cells, problem = _parse(text)
+                cells, problem = parse_object(text)
             if problem is not None:
-                column, expected, value = problem
-                log.reject(row, [Problem(log.file, expected, row, column, value)], text)
+                log.reject(
+                    row, [Problem(log.file, problem.expected, row, problem.column, problem.value)], text
+                )
             else:
-                yield row, cells, _At(text, stream.tell() / size)
+                yield row, cells, At(text, stream.tell() / size)
 
 
 def _lines(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
@@ -148,77 +139,18 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
             yield text.encode(encoding)
 
 
-def _decode(line: bytes, encoding: str) -> tuple[str, tuple[str | None, str, str | None] | None]:
+def _decode(line: bytes, encoding: str) -> tuple[str, Flaw | None]:
     if len(line) > MAX_LINE_BYTES:
-        return "", (None, f"a line of at most {MAX_LINE_BYTES // 2**20} MiB", f"{len(line):,} bytes or more")
+        return "", Flaw(
+            None, f"a line of at most {MAX_LINE_BYTES // 2**20} MiB", f"{len(line):,} bytes or more"
+        )
     try:
         return line.decode(encoding), None
     except UnicodeDecodeError as error:
         text = line.decode(encoding, errors="backslashreplace")
-        return text, (None, f"text in {encoding.upper()}", text[max(0, error.start - 10) : error.start + 20])
-
-
-def _parse(text: str) -> tuple[dict[str, Any], tuple[str | None, str, str | None] | None]:
-    """(members, what is wrong: column, expectation, value)."""
-    try:
-        value = _DECODER.decode(text)
-    except _NotJsonError as error:
-        return {}, (None, str(error), text)
-    except json.JSONDecodeError as error:
-        return {}, (None, f"a JSON object ({error.msg} at character {error.pos + 1})", text)
-    except RecursionError:
-        return {}, (None, "values nested at most some hundred levels deep", text)
-    if not isinstance(value, dict):
-        return {}, (None, "a JSON object", text)
-    if not text.isascii() or "\\u" in text:
-        for name, cell in value.items():
-            try:
-                f"{name}{shown(cell)}".encode()
-            except UnicodeEncodeError:
-                where = name.encode("utf-8", "backslashreplace").decode()
-                return {}, (where, "text without lone surrogates, which UTF-8 has no form for", text)
-    return value, None
-
-
-def _no_constant(name: str) -> Any:
-    raise _NotJsonError(f"a number or null; JSON has no {name}")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _NotJsonError(f"every member once; {twice!r} appears {names.count(twice)} times")
-    return made
-
-
-_DECODER = json.JSONDecoder(
-    parse_int=_Literal,
-    parse_float=_Literal,
-    parse_constant=_no_constant,
-    object_pairs_hook=_no_duplicates,
-)
-
-
-def shown(value: Any) -> str | None:
-    """A member as text: strings as they are, numbers with their digits, nested values as JSON."""
-    if value is None or type(value) is str:
-        return value
-    return _dump(value)
-
-
-def _dump(value: Any) -> str:
-    if isinstance(value, _Literal):
-        return str(value)
-    if isinstance(value, dict):
-        inside = (
-            f"{json.dumps(name, ensure_ascii=False)}: {_dump(member)}" for name, member in value.items()
+        return text, Flaw(
+            None, f"text in {encoding.upper()}", text[max(0, error.start - 10) : error.start + 20]
         )
-        return "{" + ", ".join(inside) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_dump(member) for member in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _members(rows: Iterator[Mapping[str, Any]]) -> list[str]:
@@ -249,7 +181,7 @@ def _batch(rows: list[tuple[int, dict[str, Any]]], columns: Sequence[Column], fr
 
 
 def _is_vector(cell: Any) -> bool:
-    return isinstance(cell, list) and all(isinstance(v, _Literal) or v is None for v in cell)
+    return isinstance(cell, list) and all(isinstance(v, Literal) or v is None for v in cell)
 
 
 def _vector_array(cells: list[Any]) -> pa.Array:

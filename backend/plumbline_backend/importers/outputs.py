@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow as pa
 from plumbline_backend.domain.errors import ImportRefusedError, InputError, Problem
 from plumbline_backend.domain.grades import VerdictState
 from plumbline_backend.domain.types import Column
+from plumbline_backend.importers.convert import MAX_KEY_LENGTH
 from plumbline_backend.importers.source import OnProblem, ProblemLog, SourceBatch
 from plumbline_backend.pool.build import PoolSummary, Progress, write_pool
 
@@ -84,8 +85,9 @@ class OutputsFile:
 def accepted(name: str, found: OutputsFile, on_problem: OnProblem) -> list[FoundOutput]:
     """The outputs with a key each, after the checks that hold for every format.
 
-    A key that comes twice, a response that is too long, and the reader's own problems refuse the file, or with
-    on_problem "skip" leave the row out. Responses that are alike under different keys are kept: two systems may say
+    A key that comes twice or cannot be one, a response that is too long, a NUL in what goes to the ledger, and the
+    reader's own problems refuse the file, or with on_problem "skip" leave the row out. Responses that are alike under
+    different keys are kept: two systems may say
     the same. Raises ImportRefusedError, InputError when nothing is left.
     """
     problems = list(found.problems)
@@ -93,12 +95,7 @@ def accepted(name: str, found: OutputsFile, on_problem: OnProblem) -> list[Found
     kept = []
     for output in found.outputs:
         key = output.key or str(output.row)
-        problem = None
-        if key in seen:
-            problem = Problem(name, f"a unique id (row {seen[key]} has the same)", output.row, "id", key)
-        elif len(output.response) > MAX_RESPONSE:
-            size = f"{len(output.response):,} characters"
-            problem = Problem(name, f"at most {MAX_RESPONSE:,} characters", output.row, "response", size)
+        problem = _problem(name, key, seen, output)
         if problem is not None:
             problems.append(problem)
             continue
@@ -109,6 +106,33 @@ def accepted(name: str, found: OutputsFile, on_problem: OnProblem) -> list[Found
     if not kept:
         raise InputError(f"{name}: no output was found; expected at least one response")
     return kept
+
+
+def _problem(name: str, key: str, seen: Mapping[str, int], output: FoundOutput) -> Problem | None:
+    """What is wrong with one output, in respect of those before it."""
+    if key in seen:
+        return Problem(name, f"a unique id (row {seen[key]} has the same)", output.row, "id", key)
+    if len(key) > MAX_KEY_LENGTH:
+        expected = f"an id of at most {MAX_KEY_LENGTH} characters, not {len(key)}"
+        return Problem(name, expected, output.row, "id", key)
+    if len(output.response) > MAX_RESPONSE:
+        size = f"{len(output.response):,} characters"
+        return Problem(name, f"at most {MAX_RESPONSE:,} characters", output.row, "response", size)
+    for column, text in _to_the_ledger(key, output):
+        if "\0" in text:
+            return Problem(name, "text without NUL characters", output.row, column, text)
+    return None
+
+
+def _to_the_ledger(key: str, output: FoundOutput) -> Iterator[tuple[str, str]]:
+    """(what it is, text) of all that is kept in the database, where a text has no NUL."""
+    yield "id", key
+    for grade in output.grades:
+        yield from (("grader", grade.grader), ("criterion", grade.criterion or ""), ("note", grade.note))
+    for verdict in output.verdicts:
+        yield "judge", verdict.judge
+        yield "criterion", verdict.criterion or ""
+        yield "explanation", verdict.explanation
 
 
 def sorted_out(
@@ -141,17 +165,12 @@ def n_alike(outputs: Sequence[FoundOutput]) -> int:
 def _batch(outputs: Sequence[FoundOutput]) -> pa.RecordBatch:
     columns = {
         "key": [o.key or str(o.row) for o in outputs],
-        "response": [_storable(o.response) for o in outputs],
-        "prompt": [_storable(o.prompt) for o in outputs],
+        "response": [o.response for o in outputs],
+        "prompt": [o.prompt for o in outputs],
         "variables": [json.dumps(o.variables) for o in outputs],
-        "system": [_storable(o.system) for o in outputs],
-        "reference": [_storable(o.reference) for o in outputs],
+        "system": [o.system for o in outputs],
+        "reference": [o.reference for o in outputs],
         "metadata": [json.dumps(o.metadata) for o in outputs],
     }
     arrays = [pa.array(values, pa.string()) for values in columns.values()]
     return pa.RecordBatch.from_arrays(arrays, names=list(columns))
-
-
-def _storable(text: str) -> str:
-    """The text with lone surrogates made visible; every other character, control characters too, is kept."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

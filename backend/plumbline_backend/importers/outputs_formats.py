@@ -64,7 +64,8 @@ class OutputsPreview:
     """What a file of outputs looks like before anything is stored.
 
     columns, rows, proposed: of a table (proposed None: no column looks like a response); formats that name their parts
-    have no columns, and rows that show their outputs. n_rows: outputs found; problems: rows that cannot be read.
+    have no columns, and rows that show their outputs. n_rows: outputs found; problems: rows that cannot be read; notes:
+    decisions worth a look (a guessed encoding, a renamed column).
     """
 
     format: str
@@ -73,6 +74,7 @@ class OutputsPreview:
     proposed: OutputMapping | None
     n_rows: int
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
 def inspect_outputs(path: Path) -> OutputsPreview:
@@ -82,7 +84,9 @@ def inspect_outputs(path: Path) -> OutputsPreview:
     name = guess_format(path)
     if name == "table":
         table = outputs_table.inspect_table(path)
-        return OutputsPreview(name, table.columns, table.rows, table.proposed, table.n_rows, table.problems)
+        return OutputsPreview(
+            name, table.columns, table.rows, table.proposed, table.n_rows, table.problems, table.notes
+        )
     found = READERS[name](path, None)
     rows = tuple(
         {

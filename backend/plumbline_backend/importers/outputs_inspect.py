@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from plumbline_backend.domain.errors import InputError, Problem
 from plumbline_backend.importers.outputs import FoundOutput, FoundVerdict, OutputsFile, sorted_out
-from plumbline_backend.importers.outputs_json import load_json, score_of, state_of, text_of
+from plumbline_backend.importers.outputs_json import load_json, parse_document, score_of, state_of, text_of
+from plumbline_backend.importers.strict_json import plain
 
 MAX_SAMPLE_BYTES = 256 * 2**20
 """Of one sample, unpacked; larger ones are refused before they are read."""
@@ -45,11 +45,15 @@ def _archive(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
                 f"{path.name}: {large[0]} has {size:,} bytes; expected at most {MAX_SAMPLE_BYTES:,}"
             )
         try:
-            samples = [json.loads(archive.read(name)) for name in names]
-            header = json.loads(archive.read("header.json")) if "header.json" in archive.namelist() else {}
-        except (json.JSONDecodeError, UnicodeDecodeError, zipfile.BadZipFile, NotImplementedError) as error:
+            samples = [_member(path, archive, name) for name in names]
+            header = _member(path, archive, "header.json") if "header.json" in archive.namelist() else {}
+        except (UnicodeDecodeError, zipfile.BadZipFile, NotImplementedError) as error:
             raise InputError(f"{path.name}: {error}; expected JSON files in a zip archive") from error
     return header if isinstance(header, Mapping) else {}, samples
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Any:
+    return parse_document(f"{path.name}/{name}", archive.read(name).decode("utf-8-sig"))
 
 
 def _output(file: str, number: int, sample: Any, model: str) -> FoundOutput | Problem:
@@ -59,7 +63,7 @@ def _output(file: str, number: int, sample: Any, model: str) -> FoundOutput | Pr
     answer = _completion(output) if isinstance(output, Mapping) else None
     if answer is None:
         return Problem(file, "output.completion or output.choices", number, "output", text_of(output)[:80])
-    epoch = sample.get("epoch", 1)
+    epoch = text_of(sample.get("epoch")) or "1"
     key = text_of(sample.get("id")) or str(number)
     target = sample.get("target")
     metadata = sample.get("metadata")
@@ -67,11 +71,11 @@ def _output(file: str, number: int, sample: Any, model: str) -> FoundOutput | Pr
     return FoundOutput(
         row=number,
         response=answer,
-        key=key if epoch == 1 else f"{key} (epoch {epoch})",
+        key=key if epoch == "1" else f"{key} (epoch {epoch})",
         prompt=_conversation(sample.get("input")),
         system=text_of(output.get("model")) or model,
         reference="\n".join(text_of(t) for t in target) if isinstance(target, list) else text_of(target),
-        metadata=dict(metadata) if isinstance(metadata, Mapping) else {},
+        metadata=plain(metadata) if isinstance(metadata, Mapping) else {},
         verdicts=tuple(_verdicts(sample.get("scores"))),
     )
 

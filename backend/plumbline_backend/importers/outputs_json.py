@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,13 @@ from typing import Any
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.grades import VerdictState
+from plumbline_backend.importers.strict_json import (
+    NO_SURROGATES,
+    NotJsonError,
+    has_surrogate,
+    parse_value,
+    shown,
+)
 
 PASS_WORDS = frozenset(
     {"pass", "passed", "good", "yes", "true", "correct", "c", "1", "ok", "thumbs_up", "factual"}
@@ -22,18 +28,32 @@ PASS_FROM = 0.5
 
 
 def load_json(path: Path) -> Any:
-    """The document. Raises InputError with the place of what is wrong."""
+    """The document, numbers as they are written. Raises InputError with the place of what is wrong."""
+    return parse_document(path.name, read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8. Raises InputError for another encoding."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
         raise InputError(f"{path.name}: {error}; expected a JSON document in UTF-8") from error
 
 
+def parse_document(name: str, text: str) -> Any:
+    """A JSON document. Raises InputError naming the file and what is not allowed."""
+    try:
+        value = parse_value(text)
+    except NotJsonError as error:
+        raise InputError(f"{name}: expected a JSON document in UTF-8: {error}") from error
+    if "\\u" in text and has_surrogate(shown(value) or ""):
+        raise InputError(f"{name}: expected {NO_SURROGATES}")
+    return value
+
+
 def text_of(value: Any) -> str:
-    """A text as it is, nothing as the empty text, anything else as JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A text as it is, nothing as the empty text, numbers with their digits, anything else as JSON."""
+    return shown(value) or ""
 
 
 def texts_of(values: Any) -> dict[str, str]:

@@ -6,16 +6,15 @@ annotator_kind}, Langfuse scores {traceId, name, value, stringValue, comment, so
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plumbline_backend.domain.errors import InputError, Problem
-from plumbline_backend.importers.outputs_json import passed_of, score_of, text_of
+from plumbline_backend.importers.outputs_json import parse_document, passed_of, read_text, score_of, text_of
+from plumbline_backend.importers.outputs_rows import read_rows
+from plumbline_backend.importers.strict_json import parse_object
 
 IDS = ("run_id", "span_id", "traceId", "trace_id", "observationId", "observation_id", "output_id", "id")
 """Where the output's id stands; the first that is there counts."""
@@ -73,40 +72,27 @@ def _by_person(row: Mapping[str, Any]) -> bool:
 
 
 def _rows(path: Path) -> tuple[list[tuple[int, Mapping[str, Any]]], list[Problem]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path.name}: {error}; expected UTF-8") from error
-    if path.suffix.lower() == ".csv":
-        return list(enumerate(csv.DictReader(io.StringIO(text, newline="")), 1)), []
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return _lines(path.name, text)
+    """(row number, members) of every score, and what could not be read; a JSON document or one object per line."""
+    document = _document(path) if path.suffix.lower() == ".json" else None
+    if document is None:
+        read = read_rows(path)
+        return list(read.rows), list(read.problems)
     rows = document.get("data", [document]) if isinstance(document, Mapping) else document
     if not isinstance(rows, list):
-        raise InputError(f"{path.name}: found {type(rows).__name__}; expected a list of score rows")
+        raise InputError(f"{path.name}: found {text_of(rows)[:80]}; expected a list of score rows")
     good = [(number, row) for number, row in enumerate(rows, 1) if isinstance(row, Mapping)]
     bad = [
-        Problem(path.name, "an object", number, value=str(row)[:80])
+        Problem(path.name, "an object", number, value=text_of(row)[:80])
         for number, row in enumerate(rows, 1)
         if not isinstance(row, Mapping)
     ]
     return good, bad
 
 
-def _lines(name: str, text: str) -> tuple[list[tuple[int, Mapping[str, Any]]], list[Problem]]:
-    rows: list[tuple[int, Mapping[str, Any]]] = []
-    problems = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if isinstance(row, Mapping):
-            rows.append((number, row))
-        else:
-            problems.append(Problem(name, "one JSON object per line", number, value=line[:80]))
-    return rows, problems
+def _document(path: Path) -> Any:
+    """The whole file as JSON; None where it is JSON Lines, of which the first line is whole."""
+    text = read_text(path)
+    first, _, rest = text.strip().partition("\n")
+    if rest and first.startswith("{") and parse_object(first)[1] is None:
+        return None
+    return parse_document(path.name, text)

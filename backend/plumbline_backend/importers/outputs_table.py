@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plumbline_backend.domain.errors import InputError, Problem, did_you_mean
-from plumbline_backend.importers.encoding import detect_encoding
 from plumbline_backend.importers.outputs import FoundGrade, FoundOutput, FoundVerdict, OutputsFile
 from plumbline_backend.importers.outputs_json import passed_of, score_of, state_of, text_of, texts_of
 from plumbline_backend.importers.outputs_mapping import OutputMapping, VerdictColumn, propose
+from plumbline_backend.importers.outputs_rows import read_rows
+from plumbline_backend.importers.strict_json import NotJsonError, parse_value, plain
 
 
 @dataclass(frozen=True)
@@ -26,22 +24,25 @@ class TablePreview:
     rows: tuple[Mapping[str, Any], ...]
     proposed: OutputMapping | None
     n_rows: int
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def inspect_table(path: Path, n_rows: int = 10) -> TablePreview:
     """Look at a table without importing anything. Raises InputError when it cannot be read."""
-    rows, problems = _read_rows(path)
-    columns = _columns(row for _, row in rows)
-    shown = tuple(row for _, row in rows[:n_rows])
-    return TablePreview(columns, shown, propose(columns, [r for _, r in rows]), len(rows), tuple(problems))
+    read = read_rows(path)
+    columns = _columns(row for _, row in read.rows)
+    shown = tuple(row for _, row in read.rows[:n_rows])
+    proposed = propose(columns, [row for _, row in read.rows])
+    return TablePreview(columns, shown, proposed, len(read.rows), read.problems, read.notes)
 
 
 def read(path: Path, mapping: Mapping[str, Any] | None) -> OutputsFile:
     """Every row as an output. Raises InputError for a mapping that names columns the file does not have."""
-    rows, problems = _read_rows(path)
+    found_rows = read_rows(path)
+    rows, problems = found_rows.rows, list(found_rows.problems)
     if problems and not rows:
-        return OutputsFile("table", (), tuple(problems))
+        return OutputsFile("table", (), tuple(problems), found_rows.notes)
     columns = _columns(row for _, row in rows)
     chosen = propose(columns, [r for _, r in rows]) if mapping is None else OutputMapping.from_dict(mapping)
     if chosen is None:
@@ -60,7 +61,7 @@ def read(path: Path, mapping: Mapping[str, Any] | None) -> OutputsFile:
             problems.append(found)
         else:
             outputs.append(found)
-    return OutputsFile("table", tuple(outputs), tuple(problems), template=chosen.template)
+    return OutputsFile("table", tuple(outputs), tuple(problems), found_rows.notes, chosen.template)
 
 
 def _output(file: str, number: int, row: Mapping[str, Any], mapping: OutputMapping) -> FoundOutput | Problem:
@@ -85,7 +86,7 @@ def _output(file: str, number: int, row: Mapping[str, Any], mapping: OutputMappi
         variables=_variables(row, mapping),
         system=text_of(row.get(mapping.system)) if mapping.system else "",
         reference=text_of(row.get(mapping.reference)) if mapping.reference else "",
-        metadata={name: value for name, value in row.items() if name not in mapping.columns},
+        metadata={name: plain(value) for name, value in row.items() if name not in mapping.columns},
         grades=tuple(grades),
         verdicts=tuple(_verdict(row, column) for column in mapping.verdicts),
     )
@@ -122,64 +123,10 @@ def _object(value: Any) -> Mapping[str, Any] | None:
     """An object, or the object that a text in JSON holds."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
+            value = parse_value(value)
+        except NotJsonError:
             return None
     return value if isinstance(value, Mapping) else None
-
-
-def _read_rows(path: Path) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
-    encoding = detect_encoding(path)
-    text = path.read_bytes()[encoding.bom_bytes :].decode(encoding.name, errors="replace")
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return _csv_rows(path, text)
-    return _json_rows(path.name, text)
-
-
-def _csv_rows(path: Path, text: str) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
-    csv.field_size_limit(64 * 2**20)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
-    lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, delimiter=delimiter)
-    header = next(reader, [])
-    if len(set(header)) != len(header) or not header:
-        raise InputError(f"{path.name}: found the header {header}; expected different column names")
-    rows, problems = [], []
-    for number, cells in enumerate(reader, 1):
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            problems.append(Problem(path.name, f"{len(header)} cells", number, value=f"{len(cells)} cells"))
-            continue
-        rows.append((number, dict(zip(header, cells, strict=True))))
-    return rows, problems
-
-
-def _delimiter(text: str) -> str:
-    first = text.partition("\n")[0]
-    return max((",", ";", "\t"), key=first.count)
-
-
-def _json_rows(name: str, text: str) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
-    rows, problems = [], []
-    for number, line in enumerate(_lines(text), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            problems.append(Problem(name, f"one JSON object per line ({error})", number, value=line[:80]))
-            continue
-        if isinstance(value, dict):
-            rows.append((number, value))
-        else:
-            problems.append(Problem(name, "a JSON object", number, value=line[:80]))
-    return rows, problems
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Lines that end at a newline; other separators may occur inside a JSON text."""
-    yield from text.split("\n")
 
 
 def _columns(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -78,13 +78,16 @@ class Importer(Protocol):
 class ProblemLog:
     """Collects what is wrong with a source; in "skip" mode also writes the rows left out to a CSV file."""
 
-    def __init__(self, file: str, skipped_path: Path | None = None) -> None:
+    def __init__(
+        self, file: str, skipped_path: Path | None = None, max_listed: int = MAX_LISTED_PROBLEMS
+    ) -> None:
         self.file = file
         self.problems: list[Problem] = []
         self.n_problems = 0
         self.n_rows = 0
         self.notes: list[str] = []
         self._skipped_path = skipped_path
+        self._max_listed = max_listed
         self._stream: Any = None
         self._writer: Any = None
 
@@ -92,7 +95,7 @@ class ProblemLog:
         """Leave one row out. `content` is what the row held: raw text, or a mapping of its cells."""
         self.n_rows += 1
         self.n_problems += len(problems)
-        room = MAX_LISTED_PROBLEMS - len(self.problems)
+        room = self._max_listed - len(self.problems)
         self.problems.extend(problems[: max(room, 0)])
         if self._skipped_path is not None:
             self._write(row, problems, content)

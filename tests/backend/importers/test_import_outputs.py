@@ -121,9 +121,11 @@ def test_ratings_are_good_from_a_limit_on(tmp_path):
 
 
 def test_odd_text_comes_through(tmp_path):
-    odd = "a\u2028b\x0bc\x00\ud83d\ude00"
-    found = read_outputs(written(tmp_path, "o.csv", f'output\n"x\n{odd[:4]}"\n'), None, None)
-    assert found.outputs[0].response == f"x\n{odd[:4]}"
+    odd = "a\u2028b\x0bc\x00\U0001f600\u202e\x85"
+    found = read_outputs(written(tmp_path, "o.csv", f'output\n"x\n{odd}"\n'), None, None)
+    assert found.outputs[0].response == f"x\n{odd}"
+    found = read_outputs(written(tmp_path, "o.jsonl", json.dumps({"output": odd})), None, None)
+    assert found.outputs[0].response == odd
     latin = read_outputs(
         written(tmp_path, "l.csv", "output;model\ncaf\xe9;m\n".encode("latin-1")), None, None
     )
@@ -134,7 +136,7 @@ def test_odd_text_comes_through(tmp_path):
     ("name", "content", "mapping", "message"),
     [
         ("o.txt", "x", None, "unknown kind of file '.txt'; expected one of .csv"),
-        ("o.csv", "a,a\n1,2\n", None, "expected different column names"),
+        ("o.csv", "a,a\n1,2\n", None, r"no column looks like a response .columns: a, a .2.."),
         ("o.json", "{", None, "expected a JSON document in UTF-8"),
         ("o.json", {"rows": []}, None, "without results .promptfoo. or samples .Inspect."),
         ("o.json", {"results": {"results": 3}}, None, "found no list results.results"),
@@ -185,9 +187,13 @@ def test_unreadable_files_are_refused(tmp_path, name, content, mapping, message)
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("o.csv", "output,model\nx\n", "row 1: found '1 cells'; expected 2 cells"),
+        ("o.csv", "output,model\nx\n", "row 1: found 'x'; expected 2 cells as in the header, not 1"),
         ("o.jsonl", '{"output": "x"}\n[1]\n', r"row 2: found '\[1\]'; expected a JSON object"),
-        ("o.jsonl", '{"output": "x"}\n{\n', "row 2: found '{'; expected one JSON object per line"),
+        (
+            "o.jsonl",
+            '{"output": "x"}\n{\n',
+            "row 2: found '{'; expected a JSON object .Expecting property name",
+        ),
         (
             "o.jsonl",
             '{"output": "x"}\n{"output": null}\n',
