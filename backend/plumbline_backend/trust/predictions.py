@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ class Predictions:
     """proba and logits (n, K), float64; targets (n,) class indices, or (n, K) of 0 and 1 for a multi-label question.
 
     With probabilities alone, logits are their logarithms: that loses nothing, since a constant per row means nothing.
-    slices: text (n,) by column name, for looking at parts of the items.
+    slices: text (n,) by column name, for looking at parts of the items. given: what the judge gave; the other of
+    proba and logits is worked out from it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Predictions:
     logits: NDArray[np.float64]
     targets: NDArray[np.int64]
     slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    given: Literal["probs", "logits"] = "logits"
 
     @property
     def n(self) -> int:
@@ -66,7 +68,7 @@ def from_proba(
     else:
         proba, targets = checked(proba, targets)
         logits = np.log(np.maximum(proba, TINY))
-    return Predictions(name, classes or _numbered(proba), proba, logits, targets, slices or {})
+    return Predictions(name, classes or _numbered(proba), proba, logits, targets, slices or {}, "probs")
 
 
 def from_logits(

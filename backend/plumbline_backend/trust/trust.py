@@ -24,7 +24,7 @@ from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.store import Store
 from plumbline_backend.trust.annotators import AnnotatorReport, annotator_report
 from plumbline_backend.trust.outside import read_predictions
-from plumbline_backend.trust.predictions import Predictions
+from plumbline_backend.trust.predictions import Predictions, from_proba
 from plumbline_backend.trust.scope import ScopeDesk
 from plumbline_backend.trust.serving import SERVING
 
@@ -201,7 +201,7 @@ class Trust:
         if len(classes) < logits.shape[1]:  # classes were merged since: their probabilities add up
             columns = [classes.index(names[question.resolve(c)]) for c in model.metrics["classes"]]
             proba = to_schema(proba, columns, len(classes))
-            logits = np.log(np.maximum(proba, np.finfo(np.float64).tiny))
+            return from_proba("head", proba, targets, classes, self._slices(items))
         return Predictions("head", classes, proba, logits, targets, self._slices(items))
 
     def _stream(self, trained: Sequence[str]) -> tuple[Positions, NDArray[np.int64]]:
@@ -215,8 +215,10 @@ class Trust:
     def _of_judge(self, judge: Judge) -> Predictions:
         items, proba, targets = self._given(judge)
         names = tuple(c.name for c in self._project.question().active)
-        logits = np.log(np.maximum(proba, np.finfo(np.float64).tiny))
-        return Predictions(judge.name, names, proba, logits, targets, self._slices(items))
+        try:
+            return from_proba(judge.name, proba, targets, names, self._slices(items))
+        except InputError as error:
+            raise InputError(f"{judge.name}: {error}") from error
 
     def _given(self, judge: Judge) -> tuple[Positions, NDArray[np.float64], NDArray[np.int64]]:
         """Items that the judge gave probabilities for and people answered."""
@@ -248,9 +250,12 @@ class Trust:
 
 
 def _save(predictions: Predictions, path: Path) -> None:
-    """As NPZ that `read_predictions` reads; a column with a name that means something there is left out."""
+    """As NPZ that `read_predictions` reads, with what the judge gave and nothing worked out from it.
+
+    A column with a name that means something there is left out.
+    """
     arrays: dict[str, Any] = {
-        "logits": predictions.logits,
+        predictions.given: predictions.proba if predictions.given == "probs" else predictions.logits,
         "labels": predictions.targets,
         "classes": np.array(predictions.classes),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from scipy.special import softmax
 from sklearn.datasets import load_digits
 
 from plumbline_backend.domain.errors import InputError, NotFoundError
+from plumbline_backend.domain.types import NewJudgement
 from plumbline_backend.heads.making import load_head
 from plumbline_backend.heads.program import affine, run
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
 from plumbline_backend.registry import CALIBRATORS
+from plumbline_backend.trust.calibration import run_calibration, split_rows
+from plumbline_backend.trust.document import as_json
+from plumbline_backend.trust.outside import read_predictions
 from plumbline_backend.trust.serving import folded, serving_calibrator
 from plumbline_backend.trust.trust import OperatingChoice
 from plumbline_backend.workspace import Workspace, open_workspace
@@ -87,6 +92,29 @@ def test_outside_predictions_are_kept_and_checked(project: Project, tmp_path: Pa
         project.desk.trust.add_outside(tmp_path / "bad.csv", "bad.csv")
     with pytest.raises(NotFoundError, match=r"judge '\.\./x' gives no probabilities"):
         project.desk.trust.predictions("../x")
+
+
+def test_rows_of_the_ledger_that_are_no_probabilities_are_refused(
+    workspace: Workspace, project: Project
+) -> None:
+    """Softmax of their logarithms would have made probabilities of them without a word."""
+    question = project.question()
+    judge = workspace.store.judges.ensure(project.row.id, "imported", "half sure")
+    item = int(project.stream_order[0])
+    row = NewJudgement(
+        item=item,
+        question_id=question.id,
+        question_version=question.version,
+        judge_id=judge.id,
+        client_uuid="half-sure",
+        state="answered",
+        answer=question.active[0].id,
+        proba=(0.05,) * 10,
+    )
+    project.loop.record(row)
+    with pytest.raises(InputError, match=r"half sure: probabilities of row 0 are .* with sum 0\.5"):
+        project.desk.trust.predictions(f"judge-{judge.id}")
+    project.undo(judge, "half-sure-undone")
 
 
 def test_too_few_items_and_no_judge_are_refused(project: Project, tmp_path: Path) -> None:
@@ -232,3 +260,26 @@ def test_a_folded_calibrator_is_the_calibrator() -> None:
         np.testing.assert_allclose(again, calibrator.proba(logits), atol=1e-10)
     with pytest.raises(InputError, match="'isotonic' is not linear"):
         folded(program, CALIBRATORS.get("isotonic")().fit(logits, targets))
+
+
+def test_the_page_and_the_command_line_say_the_same_of_one_file(project: Project, tmp_path: Path) -> None:
+    """Probabilities travel as they were given: rows that sum to 1.0005 and equal confidences stay what they are."""
+    draw = np.random.default_rng(3)
+    confidence = draw.choice([0.5, 0.6, 0.7, 0.8, 0.9], size=200)
+    rest = (1 - confidence)[:, None] * np.array([0.37, 0.63])
+    proba = np.column_stack([confidence, rest]) * draw.choice([0.9995, 1.0, 1.0005], size=200)[:, None]
+    file = tmp_path / "tied.npz"
+    np.savez(file, probs=proba, labels=draw.integers(3, size=200))
+    judge = project.desk.trust.add_outside(file, "tied.npz")
+    project.wait(project.desk.trust.start([judge.key], "half", ["temperature", "isotonic"]))
+    (view,) = project.desk.trust.measured()
+
+    predictions = read_predictions(file)
+    fit, words = split_rows(200, "half", {})
+    run = run_calibration(predictions, fit, words, ["temperature", "isotonic"], project.seed)
+    told = json.loads(json.dumps(as_json(run)))
+    for part in ("before", "calibrators", "comparison", "chosen"):
+        assert view[part] == told[part], part
+    given = np.load(next((project.desk.trust.folder / "runs").glob("*/judge-0.npz")))
+    np.testing.assert_array_equal(given["probs"], proba)
+    assert view["states"]["as given"]["bins"]["confidence"] == run.before.reliability.confidence.tolist()
