@@ -44,10 +44,10 @@ from plumbline_backend.judges.report import (
     reference_grades,
 )
 from plumbline_backend.judges.scores import Joined, import_scores
-from plumbline_backend.judges.stress import start_stress
+from plumbline_backend.judges.stress import StressPlan, plan_stress, start_stress
 from plumbline_backend.judges.systems import SystemsReport, compare_systems
 from plumbline_backend.judges.transfer import transferred_pass_rate
-from plumbline_backend.judges.verdicts import VerdictTable
+from plumbline_backend.judges.verdicts import NOT_RUN, VerdictTable
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
@@ -278,6 +278,11 @@ class GradingProject:
         """Judge outputs in the background: those without a verdict, or all of them `again`."""
         return self.bench.run(judge_id, outputs, again)
 
+    def unjudged(self, judge: GradingJudge, again: bool = False) -> list[int]:
+        """The outputs that a run would judge: those without a verdict, or all of them `again`."""
+        codes = self.verdict_table([judge]).codes[:, 0]
+        return [at for at in range(self.n_outputs) if again or codes[at] == NOT_RUN]
+
     def in_worker(self, work: Work, report: Report) -> Mapping[str, Any]:
         """Have a worker do the heavy part of a job of this project that is running."""
         return self._jobs.in_worker(f"judge-worker-{self.slug}", work, report)
@@ -357,6 +362,10 @@ class GradingProject:
     def start_stress(self, judge_id: int, n_outputs: int = 20) -> Job:
         """Try a judge on changed outputs whose right answer is known; the job's result holds what it did."""
         return start_stress(self, judge_id, n_outputs)
+
+    def plan_stress(self, judge_id: int, n_outputs: int = 20) -> StressPlan:
+        """How many changed outputs that would try, and what it would cost; nothing is asked."""
+        return plan_stress(self, judge_id, n_outputs)
 
     def import_scores(
         self, path: str | Path, on_problem: OnProblem = "refuse", criterion: int | None = None

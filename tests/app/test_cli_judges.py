@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 
@@ -120,3 +121,90 @@ def test_what_does_not_exist_is_named(call, tmp_path):
     status, _, errors = call("import", file, "--mapping", mapping, *home)
     assert status == 2
     assert "expected a JSON file" in " ".join(errors.split())
+
+
+@pytest.fixture
+def asking(tmp_path, monkeypatch):
+    """A project with an assertion and an LLM judge whose endpoint nobody must ask: what asks ends the test."""
+    from plumbline_backend.jobs.executors import InlineExecutor
+    from plumbline_backend.judges import llm_judge
+    from plumbline_backend.workspace import open_workspace
+
+    file = tmp_path / "outputs.jsonl"
+    file.write_text("".join(json.dumps({"output": f"text {i}"}) + "\n" for i in range(5)))
+    with open_workspace(tmp_path / "ws", executor=InlineExecutor()) as opened:
+        project = opened.import_outputs(file, "mine")
+        project.add_judge(None, "assertion", "code", {"code": "def check(output, context):\n    return True"})
+        project.add_judge(None, "llm", "asks", {"grader": "binary"})
+    asked = []
+
+    def ask(*_, **__):
+        asked.append(1)
+        return [], {"llm": {}}
+
+    monkeypatch.setattr(llm_judge, "ask", ask)
+    for name, value in {
+        "BASE_URL": "http://127.0.0.1:9/v1",
+        "MODEL": "m",
+        "PRICE_IN": "1",
+        "PRICE_OUT": "2",
+    }.items():
+        monkeypatch.setenv(f"PLUMBLINE_LLM_{name}", value)
+    return ("--workspace", tmp_path / "ws"), asked
+
+
+def test_models_are_not_asked_before_somebody_agreed_to_the_cost(call, asking):
+    home, asked = asking
+    status, printed, errors = call("run", "mine", *home)
+    said = " ".join(errors.split())
+    assert (status, printed, asked) == (2, "", [])
+    assert "asks: 5 outputs: 5 calls; about" in said
+    assert "at most $" in said
+    assert "expected --yes, or --budget USD" in said
+    assert call("run", "mine", "--judge", "code", *home)[0] == 0  # what asks nobody needs no consent
+    assert asked == []
+
+
+def test_yes_or_a_budget_is_consent(call, asking):
+    from plumbline_backend.workspace import open_workspace
+
+    home, asked = asking
+    status, _, errors = call("run", "mine", "--judge", "asks", "--yes", *home)
+    assert (status, len(asked)) == (0, 1), errors
+    assert "5 calls; about" in " ".join(errors.split())
+    status, _, errors = call("run", "mine", "--judge", "asks", "--budget", "0.25", *home)
+    assert (status, len(asked)) == (0, 2), errors
+    with open_workspace(home[1]) as opened:
+        assert opened.grading("mine").kept.read()["llm_budget"]["usd"] == 0.25
+    status, _, errors = call("run", "mine", "--budget", "-1", *home)
+    assert (status, len(asked)) == (2, 2)
+    assert "budget usd: found -1.0; expected 0 or more" in " ".join(errors.split())
+
+
+def test_a_budget_in_money_needs_prices_and_is_not_kept_without(call, asking, monkeypatch):
+    from plumbline_backend.workspace import open_workspace
+
+    home, asked = asking
+    monkeypatch.delenv("PLUMBLINE_LLM_PRICE_IN")
+    status, _, errors = call("run", "mine", "--budget", "1", *home)
+    assert (status, asked) == (2, [])
+    assert "prices are not known; expected the settings llm_price_in" in " ".join(errors.split())
+    with open_workspace(home[1]) as opened:
+        assert opened.grading("mine").kept.read().get("llm_budget") is None
+
+
+def test_the_scripted_model_is_free_and_runs_at_once(call, asking, monkeypatch):
+    home, asked = asking
+    monkeypatch.setenv("PLUMBLINE_LLM_BASE_URL", "scripted")
+    assert call("run", "mine", *home)[0] == 0
+    assert asked == [1]
+
+
+@pytest.mark.parametrize(("answer", "status", "n_asked"), [("y\n", 0, 1), ("n\n", 1, 0)])
+def test_at_a_terminal_the_question_is_put(call, asking, monkeypatch, answer, status, n_asked):
+    home, asked = asking
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    assert call("run", "mine", *home)[0] == status
+    assert len(asked) == n_asked

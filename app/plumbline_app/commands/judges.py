@@ -128,15 +128,29 @@ def run(
         str | None,
         typer.Option(help="Graded project with the same judges: correct the pass rates by their errors"),
     ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Ask models after showing the estimate, within the budget that is set"),
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="USD that the run of each LLM judge may cost; kept as the project's. Stands for --yes"
+        ),
+    ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     database: DatabaseOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run the judges of a grading project over its outputs."""
+    """Run the judges of a grading project over its outputs. What models would cost is shown before they are asked."""
+    from plumbline_app.commands.judges_cost import agree_on_cost
+
     with _opened(workspace, database) as opened:
         found = opened.grading(project)
         results = []
-        for chosen in _chosen(found, judge):
+        to_run = _chosen(found, judge)
+        agree_on_cost(found, to_run, again, yes, budget)
+        for chosen in to_run:
             job = _follow(opened, found.run_judge(chosen.id, again=again))
             counts = dict(job.result or {})["counts"]
             row = {"judge": chosen.name, "kind": chosen.kind, **counts}

@@ -10,7 +10,12 @@ from panel.viewable import Viewable, Viewer
 from plumbline_app.components.code_field import code_field, typed_code
 from plumbline_app.components.controls import button, checkbox, choice, text_field, typed
 from plumbline_app.components.grid import Grid, grid_column
-from plumbline_app.components.judge_run import estimate_in_words, verdicts_in_words
+from plumbline_app.components.judge_run import (
+    estimate_in_words,
+    result_in_words,
+    stress_in_words,
+    verdicts_in_words,
+)
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.llm_form import LlmForm
 from plumbline_app.components.stress_view import stress_view
@@ -96,8 +101,9 @@ class JudgeEditor(Viewer):
         )
 
     def put_stress(self, result: Mapping[str, Any]) -> None:
-        """Show what the judge did under stress."""
-        fill(self._verdicts, stress_view(result))
+        """Show what the judge did under stress, and what that took."""
+        took = result_in_words(result)
+        fill(self._verdicts, stress_view(result), *([sentence(took)] if took else []))
 
     def _fields(self, spec: Mapping[str, Any]) -> list[Any]:
         if self._kind == "assertion":
@@ -141,8 +147,19 @@ class JudgeEditor(Viewer):
         run = button("Run it", lambda: self._on_run(judge.id, bool(self._again.value)), strong=True)
         parts = [run, self._again, show]
         if judge.kind != "head":
-            parts.append(button("Stress it", lambda: self._on_stress(judge.id)))
+            parts.append(button("Stress it", lambda: self._offer_stress(judge)))
         return [sentence(verdicts_in_words(self._project, judge)), line(*parts), self._estimate]
+
+    def _offer_stress(self, judge: GradingJudge) -> None:
+        """Say what stress tests would take before anything is asked."""
+        try:
+            told = stress_in_words(self._project, judge)
+        except PlumblineError as error:
+            fill(self._verdicts, notice("It cannot be stress-tested", str(error), tone="warn"))
+            return
+        below = "Outputs that it judged are spoilt, or changed where it should not matter. Nothing of it is stored."
+        start = button("Start the stress tests", lambda: self._on_stress(judge.id), strong=True)
+        fill(self._verdicts, card("Stress tests", below, sentence(told), line(start)))
 
     def _tell_estimate(self) -> None:
         if self._judge is None:

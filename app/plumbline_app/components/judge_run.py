@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from plumbline_backend.domain.errors import InputError
@@ -10,7 +11,6 @@ from plumbline_backend.domain.types import Job
 from plumbline_backend.judges import llm_judge
 from plumbline_backend.judges.llm.batch import Estimate
 from plumbline_backend.judges.llm.endpoint import NO_MODEL, endpoint_from
-from plumbline_backend.judges.verdicts import NOT_RUN
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -46,8 +46,7 @@ def model_in_words(project: GradingProject) -> tuple[bool, str]:
 
 def estimate_in_words(project: GradingProject, judge: GradingJudge, again: bool) -> str:
     """What a run would take; nothing is asked for kinds that cost nothing."""
-    codes = project.verdict_table([judge]).codes[:, 0]
-    wanted = [at for at in range(project.n_outputs) if again or codes[at] == NOT_RUN]
+    wanted = project.unjudged(judge, again)
     if not wanted:
         return "Every output has a verdict of this version."
     outputs = f"{len(wanted):,} outputs"
@@ -56,7 +55,7 @@ def estimate_in_words(project: GradingProject, judge: GradingJudge, again: bool)
     found = llm_judge.estimate(
         project, project.criterion(judge.criterion_id), judge.spec, project.outputs(wanted)
     )
-    return f"{outputs}: {_cost(found)}"
+    return f"{outputs}: {cost_in_words(found)}"
 
 
 def verdicts_in_words(project: GradingProject, judge: GradingJudge) -> str:
@@ -66,9 +65,23 @@ def verdicts_in_words(project: GradingProject, judge: GradingJudge) -> str:
     return f"Of {project.n_outputs:,} outputs: {', '.join(parts)}."
 
 
+def stress_in_words(project: GradingProject, judge: GradingJudge) -> str:
+    """What stress tests would take; nothing is asked. Raises ConflictError where they cannot be run."""
+    plan = project.plan_stress(judge.id)
+    tried = f"{plan.n_trials:,} changed outputs"
+    return (
+        f"{tried}, on this machine." if plan.estimate is None else f"{tried}: {cost_in_words(plan.estimate)}"
+    )
+
+
 def run_in_words(job: Job) -> str:
     """What an ended run did and cost, from its job."""
-    told: dict[str, Any] = dict((job.result or {}).get("llm") or {})
+    return result_in_words(job.result or {})
+
+
+def result_in_words(result: Mapping[str, Any]) -> str:
+    """What a run of a model did and cost, from the job's result; empty where no model was asked."""
+    told: dict[str, Any] = dict(result.get("llm") or {})
     if not told:
         return ""
     parts = [f"{told['calls']:,} calls", f"{told['cached']:,} answers from the cache"]
@@ -84,7 +97,8 @@ def run_in_words(job: Job) -> str:
     return f"The run: {', '.join(parts)}.{notes}"
 
 
-def _cost(found: Estimate) -> str:
+def cost_in_words(found: Estimate) -> str:
+    """Calls, tokens and USD of an estimate."""
     cached = f", {found.cached:,} already answered" if found.cached else ""
     tokens = f"about {found.likely.total:,} tokens, at most {found.most.total:,}"
     if found.likely_usd is None or found.most_usd is None:

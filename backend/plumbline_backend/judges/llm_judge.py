@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.grades import Criterion, Output, Verdict
-from plumbline_backend.judges.kinds import JudgeRun
+from plumbline_backend.judges.kinds import JudgeRun, Report
 from plumbline_backend.judges.llm.batch import Estimate, Llm
 from plumbline_backend.judges.llm.cache import AnswerCache
 from plumbline_backend.judges.llm.endpoint import Endpoint, endpoint_from
@@ -51,8 +51,6 @@ class LlmJudge:
 
     def run(self, run: JudgeRun) -> Mapping[str, Any]:
         """Ask about every output, saving verdicts as they come; the job keeps what it took."""
-        llm = llm_for(run.project, run.judge.spec)
-        grader, around = _prepared(run.project, run.criterion, run.judge.spec)
         waiting: list[Verdict] = []
 
         def keep(_: Output, verdict: Verdict) -> None:
@@ -62,11 +60,26 @@ class LlmJudge:
                 waiting.clear()
 
         try:
-            llm.run(run.outputs, lambda asks, output: grader.grade(asks, output, around), run.report, keep)
+            _, took = ask(run.project, run.criterion, run.judge.spec, run.outputs, run.report, keep)
         finally:
             if waiting:
                 run.save(waiting)
-        return {"llm": told(llm)}
+        return took
+
+
+def ask(
+    project: Any,
+    criterion: Criterion,
+    spec: Mapping[str, Any],
+    outputs: Sequence[Output],
+    report: Report,
+    on_verdict: Callable[[Output, Verdict], None] | None = None,
+) -> tuple[list[Verdict], Mapping[str, Any]]:
+    """Verdicts on the outputs, in their order, within one budget, and what that took; nothing is saved here."""
+    llm = llm_for(project, spec)
+    grader, around = _prepared(project, criterion, spec)
+    said = llm.run(outputs, lambda asks, output: grader.grade(asks, output, around), report, on_verdict)
+    return said, {"llm": told(llm)}
 
 
 def estimate(
@@ -95,6 +108,12 @@ def budget_of(project: Any, endpoint: Endpoint) -> tuple[float | None, int | Non
         return own["usd"], own["tokens"]
     usd = float(project.settings["llm_budget_usd"])
     return (usd if endpoint.prices_known else None), int(project.settings["llm_budget_tokens"])
+
+
+def budget_tokens(project: Any) -> int | None:
+    """The limit in tokens alone: the project's own, else that of the settings."""
+    own = project.kept.read().get("llm_budget")
+    return own["tokens"] if own is not None else int(project.settings["llm_budget_tokens"])
 
 
 def set_budget(project: Any, usd: float | None, tokens: int | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from plumbline_backend.domain.grades import GradingJudge, Output, Verdict
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.types import Job
 from plumbline_backend.jobs.executors import Report
+from plumbline_backend.judges import llm_judge
 from plumbline_backend.judges.bench import runner_for
 from plumbline_backend.judges.kinds import JudgeRun
+from plumbline_backend.judges.llm.batch import Estimate
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -46,8 +48,70 @@ class Change:
     apply: Callable[[Output, np.random.Generator], str]
 
 
+class Trial(NamedTuple):
+    """An output as one change left it."""
+
+    change: Change
+    output: Output
+
+
+class StressPlan(NamedTuple):
+    """What stress tests would take. estimate: of the model's calls; None where the judge asks none."""
+
+    n_trials: int
+    estimate: Estimate | None
+
+
 def start_stress(project: GradingProject, judge_id: int, n_outputs: int = N_OUTPUTS) -> Job:
     """Run the stress tests in the background; the job's result is what `stress` returns."""
+    judge = _stressable(project, judge_id)
+    return project.start("stress", lambda report: stress(project, judge, n_outputs, report))
+
+
+def plan_stress(project: GradingProject, judge_id: int, n_outputs: int = N_OUTPUTS) -> StressPlan:
+    """What `start_stress` would try and ask; nothing is sent. Raises ConflictError where it could not be started."""
+    judge = _stressable(project, judge_id)
+    changed = [trial.output for trial in trials_of(project, judge, n_outputs)]
+    if judge.kind != "llm":
+        return StressPlan(len(changed), None)
+    criterion = project.criterion(judge.criterion_id)
+    return StressPlan(len(changed), llm_judge.estimate(project, criterion, judge.spec, changed))
+
+
+def stress(project: GradingProject, judge: GradingJudge, n_outputs: int, report: Report) -> Mapping[str, Any]:
+    """Per change: how many outputs it was tried on, how often the judge did the expected, and examples of the rest.
+
+    One run over all changes, so that a model is asked within one budget and a cancel takes effect at once. Rates
+    carry Wilson intervals; None where nothing could be tried. "llm": what a model's run took.
+    """
+    trials = trials_of(project, judge, n_outputs)
+    before = _decided(project, judge)
+    verdicts, told = _judged(project, judge, [trial.output for trial in trials], report)
+    after = list(zip(trials, verdicts, strict=True))
+    rows = [_row(change, [pair for pair in after if pair[0].change is change], before) for change in CHANGES]
+    return {"judge": judge.id, "changes": rows, **told}
+
+
+def trials_of(project: GradingProject, judge: GradingJudge, n_outputs: int) -> list[Trial]:
+    """Changed outputs, the same each time for the same verdicts.
+
+    Outputs are a random sample of those that the judge decided; changes that should spoil an output are only tried
+    on those it passes, and a change that leaves an output as it is on none.
+    """
+    rng = np.random.default_rng(project.seed)
+    before = _decided(project, judge)
+    trials = []
+    for change in CHANGES:
+        usable = [o for o, state in sorted(before.items()) if change.expected == "same" or state == "pass"]
+        sample = rng.permutation(usable)[:n_outputs].tolist()
+        for output in project.outputs(sample):
+            response = change.apply(output, rng)
+            if response != output.response:
+                trials.append(Trial(change, replace(output, response=response)))
+    return trials
+
+
+def _stressable(project: GradingProject, judge_id: int) -> GradingJudge:
     judge = project.bench.get(judge_id)
     if judge.kind in ("imported", "head"):
         why = (
@@ -56,56 +120,47 @@ def start_stress(project: GradingProject, judge_id: int, n_outputs: int = N_OUTP
             else "needs features that a changed output does not have"
         )
         raise ConflictError(f"judge {judge.name!r} cannot be stress-tested: it {why}")
-    return project.start("stress", lambda report: stress(project, judge, n_outputs, report))
+    return judge
 
 
-def stress(project: GradingProject, judge: GradingJudge, n_outputs: int, report: Report) -> Mapping[str, Any]:
-    """Per change: how many outputs it was tried on, how often the judge did the expected, and examples of the rest.
-
-    Outputs are a random sample of those that the judge decided; changes that should spoil an output are only tried
-    on those it passes. Rates carry Wilson intervals; None where nothing could be tried.
-    """
-    rng = np.random.default_rng(project.seed)
-    before = {v.output: v.state for v in project.verdicts(judge.id) if v.state in ("pass", "fail")}
+def _decided(project: GradingProject, judge: GradingJudge) -> dict[int, str]:
+    """What the judge said of the outputs as they are. Raises ConflictError when that is nothing."""
+    before: dict[int, str] = {
+        v.output: v.state for v in project.verdicts(judge.id) if v.state in ("pass", "fail")
+    }
     if not before:
         raise ConflictError(f"judge {judge.name!r} has no verdicts yet; run it first")
-    rows = []
-    for number, change in enumerate(CHANGES):
-        report(number / len(CHANGES), change.name)
-        usable = [o for o, state in sorted(before.items()) if change.expected == "same" or state == "pass"]
-        sample = rng.permutation(usable)[:n_outputs].tolist()
-        changed = [(o, replace(o, response=change.apply(o, rng))) for o in project.outputs(sample)]
-        tried = [new for old, new in changed if new.response != old.response]
-        rows.append(_row(change, tried, before, _judged(project, judge, tried)))
-    return {"judge": judge.id, "changes": rows}
+    return before
 
 
-def _judged(project: GradingProject, judge: GradingJudge, outputs: Sequence[Output]) -> dict[int, str]:
-    """The judge's verdicts on changed outputs; nothing is stored."""
+def _judged(
+    project: GradingProject, judge: GradingJudge, outputs: Sequence[Output], report: Report
+) -> tuple[list[Verdict], Mapping[str, Any]]:
+    """The judge's verdicts on changed outputs, in their order, and what a model's run took; nothing is stored."""
+    criterion = project.criterion(judge.criterion_id)
+    if judge.kind == "llm":
+        return llm_judge.ask(project, criterion, judge.spec, outputs, report)
     said: list[Verdict] = []
+    run = JudgeRun(
+        judge=judge,
+        criterion=criterion,
+        outputs=outputs,
+        grades=project.grades(criterion.id),
+        save=said.extend,
+        report=report,
+        project=project,
+    )
     if outputs:
-        criterion = project.criterion(judge.criterion_id)
-        run = JudgeRun(
-            judge=judge,
-            criterion=criterion,
-            outputs=outputs,
-            grades=project.grades(criterion.id),
-            save=said.extend,
-            report=lambda *_: None,
-            project=project,
-        )
         runner_for(judge.kind).run(run)
-    return {verdict.output: verdict.state for verdict in said}
+    return said, {}
 
 
-def _row(
-    change: Change, tried: Sequence[Output], before: Mapping[int, str], after: Mapping[int, str]
-) -> dict[str, Any]:
-    decided = [o for o in tried if after.get(o.position) in ("pass", "fail")]
+def _row(change: Change, tried: Sequence[tuple[Trial, Verdict]], before: Mapping[int, str]) -> dict[str, Any]:
+    decided = [(trial.output, said.state) for trial, said in tried if said.state in ("pass", "fail")]
     wrong = [
-        o
-        for o in decided
-        if after[o.position] != ("fail" if change.expected == "fail" else before[o.position])
+        output
+        for output, state in decided
+        if state != ("fail" if change.expected == "fail" else before[output.position])
     ]
     rate = wilson(len(decided) - len(wrong), len(decided))
     return {

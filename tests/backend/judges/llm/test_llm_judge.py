@@ -234,3 +234,63 @@ def test_drafts_and_proposals_of_the_scripted_model(folder: Path) -> None:
         (criterion,) = project.criteria()
         judge = project.add_judge(criterion.id, "assertion", "drafted", {"code": draft["code"]})
         assert judge.spec["code"] == draft["code"]
+
+
+def test_stress_tests_say_before_what_they_will_ask(folder: Path) -> None:
+    """Of 20 passed and 10 failed outputs of two words, 5 each: one sentence cannot be shuffled nor respaced within,
+    and "short 3" has no verb to turn round, so repeated, off-topic, empty, flattered, longer and respaced remain."""
+    with judging() as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        run(project, judge_id)
+        server.requests.clear()
+        plan = project.plan_stress(judge_id, 5)
+        assert plan.n_trials == 6 * 5
+        assert plan.estimate is not None
+        assert (plan.estimate.calls, plan.estimate.cached, len(server.requests)) == (30, 0, 0)
+        job = project.wait(project.start_stress(judge_id, 5))
+        told = (job.result or {})["llm"]
+        assert told["calls"] + told["cached"] == 30
+        assert len(server.requests) == told["calls"] <= 30
+        rows = {row["name"]: row for row in (job.result or {})["changes"]}
+        assert rows["added length"]["as_expected"]["value"] == 1.0
+        assert rows["off-topic text"]["as_expected"]["value"] == 1.0  # a mole "1,200 metres long"
+        assert rows["repeated text"]["as_expected"]["value"] == 0.0  # over-stable
+        assert rows["shuffled sentences"]["as_expected"] is None
+        assert project.plan_stress(judge_id, 5).estimate.cached == 30  # type: ignore[union-attr]
+
+
+def test_all_stress_tests_together_stay_within_one_budget(folder: Path) -> None:
+    prices = {"llm_price_in": 1.0, "llm_price_out": 2.0, "llm_max_tokens": 100}
+    with judging() as server, opened(folder, server.url, **prices) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        run(project, judge_id)
+        server.requests.clear()
+        limit = 0.004
+        llm_judge.set_budget(project, usd=limit, tokens=None)
+        job = project.wait(project.start_stress(judge_id, 5))
+        told = (job.result or {})["llm"]
+        assert 0 < told["cost_usd"] <= limit
+        assert len(server.requests) == told["calls"] < 30
+        assert sum(row["n_errors"] for row in (job.result or {})["changes"]) > 0  # counted aloud, not guessed
+
+
+def test_stress_tests_show_progress_and_stop_within_a_change(folder: Path) -> None:
+    slow = LlmServer(lambda request: Turn(verdict(request["messages"][1]["content"]).text, delay_s=0.15))
+    with slow as server, opened(folder, server.url, llm_concurrency=2) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        run(project, judge_id, outputs=range(10))
+        server.requests.clear()
+        job = project.start_stress(judge_id, 10)
+        while not 0.1 < workspace.jobs.get(job.id).progress < 1:
+            time.sleep(0.02)
+        assert "of " in workspace.jobs.get(job.id).message
+        workspace.jobs.cancel(job.id)
+        with pytest.raises(JobFailedError, match="cancelled"):
+            project.wait(job)
+        asked = len(server.requests)
+        assert asked < project.plan_stress(judge_id, 10).n_trials
+        time.sleep(0.4)
+        assert len(server.requests) <= asked + 2  # nothing new is begun
