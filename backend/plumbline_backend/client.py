@@ -20,6 +20,8 @@ from urllib.parse import quote, urlencode, urlsplit
 RETRIED = (502, 503, 504)
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.2
+ONCE_ONLY = ("/tokens",)
+"""What must not be sent again once it may have arrived."""
 LEDGER_OVERLAP = 200
 """Ids looked at again when following the ledger: with several writers a lower one can be committed later."""
 BLOCK = 1 << 20
@@ -37,8 +39,9 @@ class ApiError(Exception):
 class Client:
     """One connection to one server. Not for several threads at once: make one client for each.
 
-    Requests are sent again when the connection breaks or the server is starting (up to 5 times): all are safe to
-    repeat, because judgements carry a UUID.
+    Requests are sent again when the connection breaks or the server is starting (up to 5 times), because they are safe
+    to repeat: judgements carry a UUID, and what makes something new a key under which the server does it once. Only a
+    new token is not asked for again once the request may have arrived: its secret is told in one answer only.
     """
 
     def __init__(self, url: str, token: str | None = None, timeout_s: float = 60.0) -> None:
@@ -202,7 +205,10 @@ class Client:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """POST JSON to /api/v1`path`."""
         data = json.dumps(body, allow_nan=False).encode()
-        return self._send("POST", path, data, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        if path not in ONCE_ONLY:
+            headers["Idempotency-Key"] = uuid.uuid4().hex
+        return self._send("POST", path, data, headers)
 
     def delete(self, path: str, **query: Any) -> None:
         """DELETE /api/v1`path`."""
@@ -230,19 +236,22 @@ class Client:
         self, method: str, path: str, body: bytes | BinaryIO | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
         """The response to the request, sent again while the server cannot be reached. Raises ApiError."""
-        for attempt in range(1, ATTEMPTS + 1):
+        attempts = 1 if method == "POST" and path in ONCE_ONLY else ATTEMPTS
+        for attempt in range(1, attempts + 1):
             try:
                 self._connection.request(method, self._base + path, body, {**self._headers, **headers})
                 response = self._connection.getresponse()
             except (OSError, http.client.HTTPException):
                 self._connection.close()
-                if attempt == ATTEMPTS:
+                if attempt == attempts:
                     raise
             else:
                 if response.status < 300:
                     return response
                 words = _words(response.read())
-                if response.status not in RETRIED or attempt == ATTEMPTS:
+                if method == "DELETE" and response.status == 404 and attempt > 1:
+                    return response  # the first one did it, and its answer was lost
+                if response.status not in RETRIED or attempt == attempts:
                     raise ApiError(response.status, words)
             if body is not None and not isinstance(body, bytes):
                 body.seek(0)

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from plumbline_backend.api.access import Access, Caller, needs
 from plumbline_backend.api.bodies import MAX_PAGE, After, JudgeIn, Limit, Slug, VerdictIn, VerdictsIn
+from plumbline_backend.api.once import Key, answered_once
 from plumbline_backend.api.plain import plain
 from plumbline_backend.api.strict import StrictRoute
 from plumbline_backend.api.v1_data import in_pool
@@ -33,9 +34,15 @@ def grading_routes(workspace: Workspace, access: Access) -> APIRouter:
         return [_judge(each) for each in workspace.grading(slug).judges()]
 
     @router.post("/judges", status_code=201)
-    def add_judge(slug: Slug, body: JudgeIn, _: Caller = edit) -> dict[str, Any]:
+    def add_judge(slug: Slug, body: JudgeIn, key: Key = None, caller: Caller = edit) -> dict[str, Any]:
         """An outside judge whose verdicts are brought by this API and measured like any other's."""
-        return _judge(workspace.grading(slug).add_judge(body.criterion, "imported", body.name, {}))
+
+        def make() -> dict[str, Any]:
+            return _judge(workspace.grading(slug).add_judge(body.criterion, "imported", body.name, {}))
+
+        asked = ("judge", slug, body.model_dump(mode="json"))
+        made: dict[str, Any] = answered_once(workspace.store.requests, caller, key, asked, make)
+        return made
 
     @router.get("/judges/{judge_id}/verdicts")
     def verdicts(

@@ -21,12 +21,13 @@ from plumbline_backend.api.bodies import (
     WebhookIn,
     WebhookOut,
 )
+from plumbline_backend.api.once import Key, answered_once
 from plumbline_backend.api.plain import plain
 from plumbline_backend.api.strict import StrictRoute
 from plumbline_backend.api.uploads import job_out, receive_upload
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import InputError, did_you_mean
-from plumbline_backend.domain.types import COLUMN_ROLES, Column, ProjectRow
+from plumbline_backend.domain.types import COLUMN_ROLES, Column, Job, ProjectRow
 from plumbline_backend.store.tokens import ApiToken
 from plumbline_backend.store.webhooks import Webhook
 from plumbline_backend.webhooks import checked_url
@@ -48,21 +49,15 @@ def project_routes(workspace: Workspace, access: Access) -> APIRouter:
         )
 
     @router.post("/projects", tags=["projects"], status_code=202)
-    def import_upload(body: ImportIn, caller: Caller = own) -> JobOut:
+    def import_upload(body: ImportIn, key: Key = None, caller: Caller = own) -> JobOut:
         """Import an uploaded file as a new project, in the background. The job's result holds its slug."""
-        path = workspace.upload_path(body.upload)
-        columns = _with_roles(workspace.inspect(path).columns, body.roles)
-        job = workspace.start_import(
-            path,
-            body.name,
-            columns,
-            label_use=body.label_use,
-            kind=body.kind,
-            text=body.question,
-            on_problem="skip" if body.skip_bad_rows else "refuse",
-            by=None if caller.access.person is None else caller.person,
-        )
-        return job_out(job)
+
+        def begin() -> JobOut:
+            return job_out(_start_import(workspace, body, caller))
+
+        asked = ("import", body.model_dump(mode="json"))
+        answer: JobOut = answered_once(workspace.store.requests, caller, key, asked, begin)
+        return answer
 
     @router.post("/uploads", tags=["projects"], status_code=201)
     async def upload(request: Request, name: str, _: Caller = own) -> dict[str, Any]:
@@ -89,6 +84,20 @@ def project_routes(workspace: Workspace, access: Access) -> APIRouter:
     return router
 
 
+def _start_import(workspace: Workspace, body: ImportIn, caller: Caller) -> Job:
+    path = workspace.upload_path(body.upload)
+    return workspace.start_import(
+        path,
+        body.name,
+        _with_roles(workspace.inspect(path).columns, body.roles),
+        label_use=body.label_use,
+        kind=body.kind,
+        text=body.question,
+        on_problem="skip" if body.skip_bad_rows else "refuse",
+        by=None if caller.access.person is None else caller.person,
+    )
+
+
 def _token_routes(router: APIRouter, workspace: Workspace, read: Any) -> None:
     tokens = workspace.store.tokens
 
@@ -99,7 +108,8 @@ def _token_routes(router: APIRouter, workspace: Workspace, read: Any) -> None:
 
     @router.post("/tokens", tags=["tokens"], status_code=201)
     def create(body: TokenIn, caller: Caller = read) -> TokenOut:
-        """A new token that speaks for the caller. Its secret is in this answer and nowhere else."""
+        """A new token that speaks for the caller. Its secret is in this answer and nowhere else, so that an answer that
+        was lost cannot be had again: revoke the token and make another."""
         made = tokens.create(caller.person, body.name, body.days)
         return _token(made.token, made.secret)
 
@@ -118,11 +128,17 @@ def _webhook_routes(router: APIRouter, workspace: Workspace, edit: Any) -> None:
         return [_webhook(each) for each in store.webhooks.list(store.projects.get(slug).id)]
 
     @router.post("/projects/{slug}/webhooks", tags=["webhooks"], status_code=201)
-    def add(slug: Slug, body: WebhookIn, caller: Caller = edit) -> WebhookOut:
+    def add(slug: Slug, body: WebhookIn, key: Key = None, caller: Caller = edit) -> WebhookOut:
         """Tell this address from now on. Its host must be one that the setting `webhook_hosts` allows."""
         url = checked_url(body.url, workspace.settings["webhook_hosts"])
-        made = store.webhooks.create(store.projects.get(slug).id, url, body.events, caller.person)
-        return _webhook(made)
+        project_id = store.projects.get(slug).id
+
+        def make() -> WebhookOut:
+            return _webhook(store.webhooks.create(project_id, url, body.events, caller.person))
+
+        asked = ("webhook", slug, body.model_dump(mode="json"))
+        answer: WebhookOut = answered_once(store.requests, caller, key, asked, make)
+        return answer
 
     @router.delete("/projects/{slug}/webhooks/{webhook_id}", tags=["webhooks"], status_code=204)
     def remove(slug: Slug, webhook_id: int, _: Caller = edit) -> None:

@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse
 
 from plumbline_backend.api.access import Access, Caller, needs
 from plumbline_backend.api.bodies import ExportIn, JobOut, JobsOut, Limit, Slug
+from plumbline_backend.api.once import Key, answered_once
 from plumbline_backend.api.strict import StrictRoute
 from plumbline_backend.api.uploads import job_out
 from plumbline_backend.domain.errors import NotFoundError
@@ -56,9 +57,14 @@ def work_routes(workspace: Workspace, access: Access) -> APIRouter:
         return None if started is None else job_out(started)
 
     @router.post("/backups", tags=["backups"], status_code=202)
-    def backup(_: Caller = own) -> JobOut:
+    def backup(key: Key = None, caller: Caller = own) -> JobOut:
         """Back the whole workspace up. The job's result names the file."""
-        return job_out(workspace.start_backup())
+
+        def begin() -> JobOut:
+            return job_out(workspace.start_backup())
+
+        answer: JobOut = answered_once(workspace.store.requests, caller, key, ("backup",), begin)
+        return answer
 
     @router.get("/backups/{name}", tags=["backups"], response_class=FileResponse)
     def download_backup(name: str, _: Caller = own) -> FileResponse:
@@ -72,15 +78,21 @@ def work_routes(workspace: Workspace, access: Access) -> APIRouter:
 
 def _export_routes(router: APIRouter, workspace: Workspace, read: Any) -> None:
     @router.post("/projects/{slug}/exports", tags=["exports"], status_code=202)
-    def export(slug: Slug, body: ExportIn, _: Caller = read) -> JobOut:
+    def export(slug: Slug, body: ExportIn, key: Key = None, caller: Caller = read) -> JobOut:
         """Export labels or the classifier in the background. The job's result names the file."""
         project = workspace.project(slug)
-        if body.what == "classifier":
-            return job_out(project.start_export("classifier"))
-        options: dict[str, Any] = {"format": body.format, "history": body.history}
-        if body.format == "csv":
-            options["spreadsheet_safe"] = body.spreadsheet_safe
-        return job_out(project.start_export("labels", **options))
+        options: dict[str, Any] = {}
+        if body.what == "labels":
+            options = {"format": body.format, "history": body.history}
+            if body.format == "csv":
+                options["spreadsheet_safe"] = body.spreadsheet_safe
+
+        def begin() -> JobOut:
+            return job_out(project.start_export(body.what, **options))
+
+        asked = ("export", slug, body.model_dump(mode="json"))
+        answer: JobOut = answered_once(workspace.store.requests, caller, key, asked, begin)
+        return answer
 
     @router.get("/projects/{slug}/exports", tags=["exports"])
     def exports(slug: Slug, _: Caller = read) -> list[dict[str, Any]]:

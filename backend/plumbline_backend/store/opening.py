@@ -22,6 +22,7 @@ from plumbline_backend.store.progress import Progress
 from plumbline_backend.store.projects import Projects
 from plumbline_backend.store.queries import Queries
 from plumbline_backend.store.questions import Questions
+from plumbline_backend.store.requests import Requests
 from plumbline_backend.store.tokens import Tokens
 from plumbline_backend.store.webhooks import Webhooks
 
@@ -42,6 +43,7 @@ class Store:
         self.jobs = Jobs(database)
         self.tokens = Tokens(database)
         self.webhooks = Webhooks(database)
+        self.requests = Requests(database)
         self.people = People(database)
         self.memberships = Memberships(database)
         self.comments = Comments(database)

@@ -37,3 +37,14 @@ webhooks = Table(
     Column("last_error", Text, nullable=False),
     sqlite_autoincrement=True,
 )
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("key", Text, primary_key=True, comment="made up by the client"),
+    Column("content", Text, nullable=False, comment="SHA-256 of what was asked, as hex"),
+    Column("answer", JSON(none_as_null=True), nullable=True, comment="null until it is known"),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_requests_created_at", "created_at"),
+)
