@@ -129,7 +129,7 @@ def verdict_states(project: GradingProject, output: int) -> list[dict[str, Any]]
                     "judge": judge.name,
                     "criterion": criteria.get(judge.criterion_id, ""),
                     "state": verdict.state,
-                    "note": verdict.note[:600],
+                    "note": f"{'By an older wording. ' if verdict.stale else ''}{verdict.note[:600]}",
                 }
             )
     return found

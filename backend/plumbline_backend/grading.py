@@ -47,7 +47,7 @@ from plumbline_backend.judges.scores import Joined, import_scores
 from plumbline_backend.judges.stress import StressPlan, plan_stress, start_stress
 from plumbline_backend.judges.systems import SystemsReport, compare_systems
 from plumbline_backend.judges.transfer import transferred_pass_rate
-from plumbline_backend.judges.verdicts import NOT_RUN, VerdictTable
+from plumbline_backend.judges.verdicts import VerdictTable, open_codes
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
@@ -214,13 +214,12 @@ class GradingProject:
         return truth
 
     def truth_by_version(self, criterion_id: int) -> dict[int, NDArray[np.int8]]:
-        """The designed grades of a criterion by the version under which they were given, oldest version first."""
-        grades = self.grades(criterion_id)
-        found = {}
-        for version in sorted({grade.criterion_version for grade in grades}):
-            given = [replace(g, stale=False) for g in grades if g.criterion_version == version]
-            truth = truth_of(given, self.n_outputs)
-            found[version] = np.where(self.designed(), truth, UNGRADED).astype(np.int8)
+        """The designed grades of a criterion by the version under which they were given, oldest version first; what
+        was graded again under a later version is in both."""
+        found, designed = {}, self.designed()
+        for version, grades in self._grades.by_version(self.criterion(criterion_id), self._draws()).items():
+            truth = truth_of([replace(grade, stale=False) for grade in grades], self.n_outputs)
+            found[version] = np.where(designed, truth, UNGRADED).astype(np.int8)
         return found
 
     def designed(self) -> NDArray[np.bool_]:
@@ -275,13 +274,14 @@ class GradingProject:
         return self.bench.edit(judge_id, spec, cost)
 
     def run_judge(self, judge_id: int, outputs: Sequence[int] | None = None, again: bool = False) -> Job:
-        """Judge outputs in the background: those without a verdict, or all of them `again`."""
+        """Judge outputs in the background: those without a verdict on today's wording, or all of them `again`."""
         return self.bench.run(judge_id, outputs, again)
 
     def unjudged(self, judge: GradingJudge, again: bool = False) -> list[int]:
-        """The outputs that a run would judge: those without a verdict, or all of them `again`."""
-        codes = self.verdict_table([judge]).codes[:, 0]
-        return [at for at in range(self.n_outputs) if again or codes[at] == NOT_RUN]
+        """The outputs that a run would judge: those without a verdict on today's wording, or all of
+        them `again`."""
+        unanswered = open_codes(self.verdict_table([judge]).codes[:, 0])
+        return [at for at in range(self.n_outputs) if again or unanswered[at]]
 
     def in_worker(self, work: Work, report: Report) -> Mapping[str, Any]:
         """Have a worker do the heavy part of a job of this project that is running."""

@@ -29,7 +29,7 @@ COLUMNS = [
         "Alignment", "interval", "Harmonic mean of coverage and the share of good outputs that it passes"
     ),
     grid_column("Graded", "number", "Outputs with a grade and a verdict"),
-    grid_column("Open", "number", "Outputs in error, not applicable, or not run"),
+    grid_column("Open", "number", "Outputs in error, not applicable, or not run on today's wording"),
 ]
 
 
@@ -152,7 +152,8 @@ def _facts(criterion: CriterionReport, report: JudgeReport) -> list[tuple[str, s
         ("Alignment", share_in_words(found.alignment)),
         (
             "Not decided",
-            f"{report.n_errors:,} in error, {report.n_abstained:,} not applicable, {report.n_not_run:,} not run",
+            f"{report.n_errors:,} in error, {report.n_abstained:,} not applicable, {report.n_not_run:,} not run"
+            + (f" ({report.n_stale:,} only by an older wording)" if report.n_stale else ""),
         ),
         ("Graders with each other", index_in_words(criterion.agreement.between)),
         ("Graders with themselves", index_in_words(criterion.agreement.within)),

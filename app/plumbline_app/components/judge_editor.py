@@ -92,6 +92,15 @@ class JudgeEditor(Viewer):
             self._verdicts,
         )
 
+    def writes(self, criterion_id: int, judge_id: int) -> bool:
+        """Whether the code of this judge of this criterion is written here; judge 0 is one that is new."""
+        here = self._kind == "assertion" and self._criterion.id == criterion_id
+        return here and (0 if self._judge is None else self._judge.id) == judge_id
+
+    def shows(self, judge_id: int) -> bool:
+        """Whether this judge is the one that is open."""
+        return self._judge is not None and self._judge.id == judge_id
+
     def put_code(self, code: str, explanation: str) -> None:
         """Put drafted code into the editor; it is saved and run only when the person says so."""
         self._code.value = code
@@ -225,7 +234,12 @@ class JudgeEditor(Viewer):
             grid_column("Output"),
         ]
         rows = [
-            [v.state, None if v.p_pass is None else f"{v.p_pass:.2f}", v.note or None, output.response[:300]]
+            [
+                f"{v.state} (older wording)" if v.stale else v.state,
+                None if v.p_pass is None else f"{v.p_pass:.2f}",
+                v.note or None,
+                output.response[:300],
+            ]
             for v, output in zip(shown, outputs, strict=True)
         ]
         grid = Grid(caption=f"Verdicts of {self._judge.name}", rows_height=420, empty="It was not run yet.")

@@ -49,7 +49,8 @@ def estimate_in_words(project: GradingProject, judge: GradingJudge, again: bool)
     wanted = project.unjudged(judge, again)
     if not wanted:
         return "Every output has a verdict of this version."
-    outputs = f"{len(wanted):,} outputs"
+    n_stale = project.verdict_table([judge]).n_stale(judge.id)
+    outputs = f"{len(wanted):,} outputs" + (f", {n_stale:,} of them for the new wording" if n_stale else "")
     if judge.kind != "llm":
         return f"{outputs}, on this machine."
     found = llm_judge.estimate(
@@ -60,9 +61,15 @@ def estimate_in_words(project: GradingProject, judge: GradingJudge, again: bool)
 
 def verdicts_in_words(project: GradingProject, judge: GradingJudge) -> str:
     """How many outputs have which verdict; errors are counted aloud."""
-    counts = project.verdict_table([judge]).counts(judge.id)
+    table = project.verdict_table([judge])
+    counts, n_stale = table.counts(judge.id), table.n_stale(judge.id)
     parts = [f"{counts[name]:,} {words}" for name, words in WORDS.items() if counts[name]]
-    return f"Of {project.n_outputs:,} outputs: {', '.join(parts)}."
+    told = f"Of {project.n_outputs:,} outputs: {', '.join(parts)}."
+    if n_stale:
+        told += (
+            f" {n_stale:,} were judged by an older wording of the criterion: those verdicts no longer count."
+        )
+    return told
 
 
 def stress_in_words(project: GradingProject, judge: GradingJudge) -> str:
@@ -93,6 +100,8 @@ def result_in_words(result: Mapping[str, Any]) -> str:
         parts.append(f"{told['unread']:,} without a readable answer")
     tokens = told["prompt_tokens"] + told["completion_tokens"]
     parts.append(f"{tokens:,} tokens" + ("" if told["cost_usd"] is None else f", ${told['cost_usd']:,.4f}"))
+    if told.get("unanswered"):
+        parts.append(f"{told['unanswered']:,} outputs not answered: run it again to ask those")
     notes = "".join(f"\n{note[0].upper()}{note[1:]}." for note in told["notes"])
     return f"The run: {', '.join(parts)}.{notes}"
 

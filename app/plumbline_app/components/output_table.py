@@ -14,13 +14,20 @@ from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.alignment import BAD, GOOD, UNGRADED
-from plumbline_backend.judges.verdicts import ABSTAINED, ERROR, FAILED, NOT_RUN, PASSED, VerdictTable
+from plumbline_backend.judges.verdicts import ABSTAINED, ERROR, FAILED, NOT_RUN, PASSED, STALE, VerdictTable
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
 
 PER_PAGE = 50
-SIGNS = {PASSED: "✓", FAILED: "✗ fails", ERROR: "error", ABSTAINED: "n/a", NOT_RUN: None}
+SIGNS = {
+    PASSED: "✓",
+    FAILED: "✗ fails",
+    ERROR: "error",
+    ABSTAINED: "n/a",
+    NOT_RUN: None,
+    STALE: "older wording",
+}
 GRADES = {GOOD: "good", BAD: "bad", UNGRADED: None}
 FILTERS = {
     "All outputs": "all",
@@ -132,8 +139,10 @@ class OutputTable(Viewer):
         for judge in self._project.judges():
             for verdict in self._project.verdicts(judge.id, position):
                 name = self._project.criterion(judge.criterion_id).name
+                older = " by an older wording" if verdict.stale else ""
                 said.append(
-                    f"{name}, {judge.name}: {verdict.state}" + (f". {verdict.note}" if verdict.note else "")
+                    f"{name}, {judge.name}: {verdict.state}{older}"
+                    + (f". {verdict.note}" if verdict.note else "")
                 )
         notes = [
             f"{g.grader}: {g.answer or g.state}" + (f". {g.note}" if g.note else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from plumbline_app.components.judge_run import model_in_words, run_in_words
 from plumbline_app.components.layout import card, fill, line, page_column, place, stack
 from plumbline_app.components.model_line import ModelLine
 from plumbline_app.components.scores_import import ScoresImport, scores_in_words
-from plumbline_app.components.words import heading, notice
+from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.pages.grading_page import GradingPage
 from plumbline_backend.domain.errors import NotFoundError, PlumblineError
 from plumbline_backend.domain.grades import Criterion, GradingJudge
@@ -35,7 +36,7 @@ JUDGE_COLUMNS = [
     grid_column("Kind", "name"),
     grid_column("Passes", "number", "Share of the outputs that it passes, of those that it decided"),
     grid_column("Errors", "number"),
-    grid_column("Not run", "number"),
+    grid_column("Not run", "number", "Outputs without a verdict on today's wording"),
     grid_column("In use", "name", "The judge that stands for the criterion"),
 ]
 
@@ -93,12 +94,14 @@ class JudgesPage(GradingPage):
         self._list.show(0 if shown is None else shown.id)
         fill(self._editor, CriterionEditor(self.grading, self.session.person, shown, self._open_criterion))
         if shown is None:
+            self._judge_editor = None
             fill(self._judges)
             fill(self._judge)
             return
         self._draw_judges(shown)
         found = next((j for j in self.grading.judges(shown.id) if j.id == self.judge), None)
         if found is None:
+            self._judge_editor = None
             fill(self._judge)
         else:
             self._edit_judge(shown, found, found.kind)
@@ -133,8 +136,25 @@ class JudgesPage(GradingPage):
                     *[self._adding(kind) for kind in ("assertion", "llm", "head")],
                     button("Bring verdicts of another tool", lambda: self._bring(criterion)),
                 ),
+                *self._retired(criterion),
             ),
         )
+
+    def _retired(self, criterion: Criterion) -> list[Any]:
+        """The judges that were taken out of use, each with a way back."""
+        retired = self.grading.bench.retired(criterion.id)
+        rows = [
+            line(
+                sentence(f"{judge.name}, {KIND_WORDS[judge.kind]}"),
+                button("Bring it back", lambda judge=judge: self._bring_back(judge.id)),  # type: ignore[misc]
+            )
+            for judge in retired
+        ]
+        return [sentence("Retired, with their verdicts kept:"), *rows] if rows else []
+
+    def _bring_back(self, judge_id: int) -> None:
+        self.grading.bench.retire(judge_id, retired=False)
+        self._open_judge(judge_id)
 
     def _adding(self, kind: str) -> Viewable:
         return button(f"Add: {KIND_WORDS[kind]}", lambda: self._new_judge(kind))
@@ -148,6 +168,8 @@ class JudgesPage(GradingPage):
             counts = table.counts(judge.id)
             decided = counts["pass"] + counts["fail"]
             passes = f"{100 * counts['pass'] / decided:.0f} % of {decided:,}" if decided else None
+            n_stale = table.n_stale(judge.id)
+            not_run = f"{counts['not run']}" + (f" ({n_stale} stale)" if n_stale else "")
             by = (
                 "chosen by hand"
                 if criterion.selected == judge.id
@@ -155,9 +177,7 @@ class JudgesPage(GradingPage):
                 if judge.id in chosen
                 else None
             )
-            rows.append(
-                [judge.name, KIND_WORDS[judge.kind], passes, str(counts["error"]), str(counts["not run"]), by]
-            )
+            rows.append([judge.name, KIND_WORDS[judge.kind], passes, str(counts["error"]), not_run, by])
         return rows
 
     def _open_criterion(self, criterion_id: int) -> None:
@@ -216,7 +236,7 @@ class JudgesPage(GradingPage):
     def _draft(self) -> None:
         shown = self._shown_criterion()
         if shown is not None:
-            self._start(lambda: drafting.start_assertion(self.grading, shown))
+            self._start(lambda: drafting.start_assertion(self.grading, shown, self.judge))
 
     def _start(self, start: Any) -> None:
         """Start a job and follow it, or say why it cannot start."""
@@ -239,11 +259,10 @@ class JudgesPage(GradingPage):
         elif job.state == "done" and job.kind == "propose_criteria":
             found = [ProposedCriterion(**each) for each in (job.result or {})["criteria"]]
             self._list.show_proposals(found)
-        elif job.state == "done" and job.kind == "draft_assertion" and self._judge_editor is not None:
-            draft = AssertionDraft(**(job.result or {})["draft"])
-            self._judge_editor.put_code(draft.code, draft.explanation)
-        elif job.state == "done" and job.kind == "stress" and self._judge_editor is not None:
-            self._judge_editor.put_stress(job.result or {})
+        elif job.state == "done" and job.kind == "draft_assertion":
+            self._drafted(job)
+        elif job.state == "done" and job.kind == "stress":
+            self._stressed(job)
         if job.kind != "judge":
             return
         self._draw()
@@ -252,6 +271,51 @@ class JudgesPage(GradingPage):
                 self._said,
                 notice("Judged" if job.state == "done" else job.state.capitalize(), told, tone="good"),
             )
+
+    def _drafted(self, job: Job) -> None:
+        """Code goes into the editor it was asked for; while something else is open, a click opens that."""
+        criterion_id, judge_id = int(job.spec["criterion"]), int(job.spec["judge"])
+        draft = AssertionDraft(**(job.result or {})["draft"])
+        if self._judge_editor is None or not self._judge_editor.writes(criterion_id, judge_id):
+
+            def open_draft() -> None:
+                self._open_criterion(criterion_id)
+                if judge_id:
+                    self._open_judge(judge_id)
+                if self._judge_editor is None:
+                    self._new_judge("assertion")
+                if self._judge_editor is not None:
+                    self._judge_editor.put_code(draft.code, draft.explanation)
+
+            self._ready(
+                "The model's draft is ready", f"Code for {job.spec['name']}.", "Open the draft", open_draft
+            )
+            return
+        self._judge_editor.put_code(draft.code, draft.explanation)
+
+    def _stressed(self, job: Job) -> None:
+        """What a judge did under stress stands under that judge; while another is open, a click opens it."""
+        judge_id = int(job.spec["judge"])
+        if self._judge_editor is None or not self._judge_editor.shows(judge_id):
+
+            def open_result() -> None:
+                self.criterion = self.grading.bench.get(judge_id).criterion_id
+                self._open_judge(judge_id)
+                if self._judge_editor is not None:
+                    self._judge_editor.put_stress(job.result or {})
+
+            self._ready("The stress tests are done", f"Of {job.spec['name']}.", "Show them", open_result)
+            return
+        self._judge_editor.put_stress(job.result or {})
+
+    def _ready(self, title: str, told: str, label: str, show: Callable[[], None]) -> None:
+        """A result that belongs to something that is not open."""
+
+        def clicked() -> None:
+            fill(self._said)
+            show()
+
+        fill(self._said, notice(title, told, tone="good"), line(button(label, clicked)))
 
     def _brought(self, job: Job) -> None:
         self._jobs.follow(None)

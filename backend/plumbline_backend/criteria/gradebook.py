@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend.criteria.book import CriteriaBook
+from plumbline_backend.criteria.regrade import by_version
 from plumbline_backend.domain.alignment import BAD, GOOD, UNGRADED
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.grades import FAIL, PASS, RATINGS, Criterion, Grade
@@ -87,6 +88,16 @@ class GradeBook:
             for row in rows
             if grader is None or names[row.judge_id] == grader
         ]
+
+    def by_version(self, criterion: Criterion, draws: Mapping[int, Draw]) -> dict[int, list[Grade]]:
+        """What people said of the criterion under each of its versions, oldest first, stale or not."""
+        names = {judge.id: judge.name for judge in self._store.judges.for_project(self._project_id, "person")}
+        history = self._store.ledger.history(criterion.id, limit=None)
+        rows = by_version([row for row in history if row.judge_id in names])
+        return {
+            version: [grade_of(row, criterion, names[row.judge_id], draws) for row in found]
+            for version, found in rows.items()
+        }
 
     def _check(self, criterion: Criterion, output: int, answer: str | None, state: State, note: str) -> None:
         wrong = []

@@ -35,3 +35,16 @@ def pairs(rows: Sequence[Judgement], criterion: Criterion) -> list[tuple[int, in
             found.append((int(criterion.passes(earlier.answer)), int(criterion.passes(row.answer))))
         standing[row.item, row.judge_id] = row
     return found
+
+
+def by_version(rows: Sequence[Judgement]) -> dict[int, list[Judgement]]:
+    """The newest live row of each (output, judge) under each version of the criterion, oldest version first.
+
+    rows: the ledger of the criterion, newest first. What was answered again under a later version is in both.
+    """
+    revoked = {row.revokes for row in rows if row.revokes is not None}
+    found: dict[int, dict[tuple[int, int], Judgement]] = {}
+    for row in rows:
+        if row.revokes is None and row.id not in revoked:
+            found.setdefault(row.question_version, {}).setdefault((row.item, row.judge_id), row)
+    return {version: list(found[version].values()) for version in sorted(found)}

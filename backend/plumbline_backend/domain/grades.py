@@ -121,3 +121,7 @@ class Verdict:
     p_pass: float | None = None
     note: str = ""
     seconds: float | None = None
+    criterion_version: int | None = None
+    """Of the criterion that it answered; None while it is not stored."""
+    stale: bool = False
+    """The criterion was reworded since: it counts as not given, until the judge is run again."""

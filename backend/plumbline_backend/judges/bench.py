@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from plumbline_backend.criteria.regrade import by_version
 from plumbline_backend.criteria.settings import ProjectSettings
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.domain.grades import FAIL, PASS, Criterion, GradingJudge, Verdict
@@ -15,7 +17,7 @@ from plumbline_backend.domain.types import Job, Judge, NewJudgement, State
 from plumbline_backend.jobs.executors import Report
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges.kinds import JudgeKindRunner, JudgeRun
-from plumbline_backend.judges.verdicts import NOT_RUN, VerdictTable, verdict_code, verdict_of
+from plumbline_backend.judges.verdicts import VerdictTable, codes_of, open_codes, valid_since, verdict_of
 from plumbline_backend.registry import GRADING_JUDGES
 from plumbline_backend.store import Store
 
@@ -37,13 +39,19 @@ class JudgeBench:
         self._settings = settings
 
     def all(self, criterion_id: int | None = None, every_version: bool = False) -> list[GradingJudge]:
-        """The judges in use, oldest first; with `every_version` also what was edited or retired."""
-        retired = set(self._settings.read()["retired"])
+        """The judges in use, oldest first; with `every_version` also what was edited or retired, and the judges of
+        criteria that were dropped or merged."""
+        settings = self._settings.read()
+        retired = set(settings["retired"])
+        gone = {
+            int(key) for key, kept in settings["criteria"].items() if kept.get("status", "active") != "active"
+        }
         rows = [
             row for row in self._store.judges.for_project(self._project.row.id) if "criterion" in row.spec
         ]
         newest = {(row.kind, row.name): row.id for row in rows}
-        found = [_judge(row, row.id == newest[row.kind, row.name] and row.id not in retired) for row in rows]
+        used = set(newest.values()) - retired
+        found = [_judge(row, row.id in used and row.spec["criterion"] not in gone) for row in rows]
         return [
             judge
             for judge in found
@@ -68,8 +76,7 @@ class JudgeBench:
             raise InputError(f"judge name: found {name!r}; expected 1 to 200 characters")
         if not 0 <= cost < float("inf"):
             raise InputError(f"judge cost: found {cost}; expected 0 or more")
-        if any((judge.kind, judge.name) == (kind, clean) for judge in self.all(every_version=True)):
-            raise ConflictError(f"judge {clean!r} exists already; edit it, or choose another name")
+        self._refuse_taken(kind, clean)
         checked = runner_for(kind).check(spec, criterion)
         return self._store_version(criterion.id, kind, clean, 1, checked, cost)
 
@@ -92,6 +99,12 @@ class JudgeBench:
             old.cost if cost is None else cost,
         )
 
+    def retired(self, criterion_id: int) -> list[GradingJudge]:
+        """The newest versions of the criterion's judges that were taken out of use, oldest first."""
+        out = set(self._settings.read()["retired"])
+        newest = {(j.kind, j.name): j for j in self.all(every_version=True) if j.criterion_id == criterion_id}
+        return sorted((judge for judge in newest.values() if judge.id in out), key=lambda judge: judge.id)
+
     def retire(self, judge_id: int, retired: bool = True) -> None:
         """Take a judge out of use, or bring it back; its verdicts stay."""
         judge = self.get(judge_id)
@@ -103,7 +116,7 @@ class JudgeBench:
         self._settings.change(change)
 
     def run(self, judge_id: int, outputs: Sequence[int] | None = None, again: bool = False) -> Job:
-        """Judge outputs in the background; without `again` only those that have no verdict yet."""
+        """Judge outputs in the background; without `again` only those that have no verdict on today's wording yet."""
         judge = self.get(judge_id)
         runner_for(judge.kind)
         chosen = range(self._project.n_outputs) if outputs is None else sorted(set(outputs))
@@ -120,14 +133,20 @@ class JudgeBench:
             summary={"judge": judge.id, "name": judge.name},
         )
 
-    def save(self, judge: GradingJudge, verdicts: Sequence[Verdict], batch: str) -> int:
-        """Write verdicts durably; returns how many."""
-        criterion = self._project.criterion(judge.criterion_id)
+    def save(
+        self,
+        judge: GradingJudge,
+        verdicts: Sequence[Verdict],
+        batch: str,
+        criterion: Criterion | None = None,
+    ) -> int:
+        """Write verdicts durably; returns how many. criterion: as the judge was asked it; None: as it is now."""
+        asked = self._project.criterion(judge.criterion_id) if criterion is None else criterion
         rows = [
             NewJudgement(
                 item=verdict.output,
-                question_id=criterion.id,
-                question_version=criterion.version,
+                question_id=asked.id,
+                question_version=asked.version,
                 judge_id=judge.id,
                 client_uuid=f"{batch}:{verdict.output}",
                 state=_state(verdict),
@@ -143,12 +162,21 @@ class JudgeBench:
     def table(self, judges: Sequence[GradingJudge] | None = None) -> VerdictTable:
         """What each judge says of each output."""
         chosen = tuple(self.all() if judges is None else judges)
-        codes = np.full((self._project.n_outputs, len(chosen)), NOT_RUN, dtype=np.int8)
+        codes = np.empty((self._project.n_outputs, len(chosen)), dtype=np.int8)
         for column, judge in enumerate(chosen):
             criterion = self._project.criterion(judge.criterion_id)
-            for row in self._store.ledger.current(criterion.id, judge_id=judge.id):
-                codes[row.item, column] = verdict_code(row, criterion)
+            rows = self._store.ledger.current(criterion.id, judge_id=judge.id)
+            codes[:, column] = codes_of(rows, len(codes), criterion, valid_since(judge.kind, criterion))
         return VerdictTable(chosen, codes)
+
+    def codes_at(self, judge: GradingJudge, version: int) -> NDArray[np.int8]:
+        """(n_outputs,) what the judge said of the criterion in this version; an assertion says the same of all."""
+        criterion = self._project.criterion(judge.criterion_id)
+        if version >= valid_since(judge.kind, criterion):
+            return self.table([judge]).codes[:, 0]
+        history = self._store.ledger.history(criterion.id, judge_id=judge.id, limit=None)
+        rows = by_version(history).get(version, [])
+        return codes_of(rows, self._project.n_outputs, criterion)
 
     def verdicts(self, judge_id: int, output: int | None = None) -> list[Verdict]:
         """A judge's verdicts with their explanations, by output."""
@@ -156,21 +184,22 @@ class JudgeBench:
         criterion = self._project.criterion(judge.criterion_id)
         items = None if output is None else [output]
         rows = self._store.ledger.current(criterion.id, items=items, judge_id=judge.id)
-        return [verdict_of(row, criterion) for row in rows]
+        since = valid_since(judge.kind, criterion)
+        return [verdict_of(row, criterion, since) for row in rows]
 
     def _run(
         self, judge: GradingJudge, chosen: Sequence[int], again: bool, report: Report
     ) -> Mapping[str, Any]:
         batch = f"run:{judge.id}:{uuid.uuid4().hex[:12]}"
-        codes = self.table([judge]).codes[:, 0]
-        wanted = [output for output in chosen if again or codes[output] == NOT_RUN]
+        unanswered = open_codes(self.table([judge]).codes[:, 0])
+        wanted = [output for output in chosen if again or unanswered[output]]
         criterion = self._project.criterion(judge.criterion_id)
         run = JudgeRun(
             judge=judge,
             criterion=criterion,
             outputs=self._project.outputs(wanted),
             grades=self._project.grades(criterion.id),
-            save=lambda verdicts: self.save(judge, verdicts, batch),
+            save=lambda verdicts: self.save(judge, verdicts, batch, criterion),
             report=report,
             project=self._project,
         )
@@ -181,6 +210,20 @@ class JudgeBench:
             "n_judged": len(wanted),
             "counts": self.table([judge]).counts(judge.id),
         }
+
+    def _refuse_taken(self, kind: str, name: str) -> None:
+        """Raises ConflictError where a judge has the name, saying where it is."""
+        same = [judge for judge in self.all(every_version=True) if (judge.kind, judge.name) == (kind, name)]
+        if not same:
+            return
+        old, criterion = same[-1], self._project.criterion(same[-1].criterion_id)
+        if criterion.status != "active":
+            where = f"exists already, of criterion {criterion.name!r}, which is {criterion.status}; bring that back"
+        elif old.active:
+            where = f"exists already, for criterion {criterion.name!r}; edit it"
+        else:
+            where = f"is retired, of criterion {criterion.name!r}; bring it back"
+        raise ConflictError(f"judge {name!r} {where}, or choose another name")
 
     def _store_version(
         self, criterion_id: int, kind: Any, name: str, version: int, spec: Mapping[str, Any], cost: float

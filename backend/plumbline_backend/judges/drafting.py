@@ -34,8 +34,11 @@ def start_proposals(project: GradingProject) -> Job:
     return project.start("propose_criteria", work)
 
 
-def start_assertion(project: GradingProject, criterion: Criterion) -> Job:
-    """Ask for code; the job's result holds it under "draft". It was not run. Raises InputError without a model."""
+def start_assertion(project: GradingProject, criterion: Criterion, judge_id: int = 0) -> Job:
+    """Ask for code; the job's result holds it under "draft". It was not run. Raises InputError without a model.
+
+    judge_id: of the assertion that it may replace, 0: none yet; kept with the job, for whoever waits for the code.
+    """
     llm = llm_for(project)
     llm.endpoint.key()
 
@@ -44,7 +47,8 @@ def start_assertion(project: GradingProject, criterion: Criterion) -> Job:
         draft = draft_assertion(llm, criterion, graded, report)
         return {"draft": draft.model_dump(), "llm": told(llm)}
 
-    return project.start("draft_assertion", work)
+    asked = {"criterion": criterion.id, "judge": judge_id, "name": criterion.name}
+    return project.start("draft_assertion", work, asked)
 
 
 def _examples(project: GradingProject, grades: list[Grade]) -> list[Example]:

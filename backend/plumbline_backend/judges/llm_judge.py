@@ -9,11 +9,13 @@ from typing import Any
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.grades import Criterion, Output, Verdict
 from plumbline_backend.judges.kinds import JudgeRun, Report
-from plumbline_backend.judges.llm.batch import Estimate, Llm
+from plumbline_backend.judges.llm.batch import Asks, Estimate, Llm
 from plumbline_backend.judges.llm.cache import AnswerCache
+from plumbline_backend.judges.llm.client import Prompt
 from plumbline_backend.judges.llm.endpoint import Endpoint, endpoint_from
 from plumbline_backend.judges.llm.grader import MAX_EXAMPLES, Around, Grader, SpecReader
 from plumbline_backend.judges.llm.prompts import Example
+from plumbline_backend.judges.llm.wire import Answer, Said
 from plumbline_backend.judges.pairwise import task_key
 from plumbline_backend.registry import LLM_GRADERS
 
@@ -50,10 +52,13 @@ class LlmJudge:
         return {**checked, **own}
 
     def run(self, run: JudgeRun) -> Mapping[str, Any]:
-        """Ask about every output, saving verdicts as they come; the job keeps what it took."""
+        """Ask about every output, saving verdicts as they come; the job keeps what it took.
+
+        Where the budget was spent or the endpoint failed nothing is saved: the next run asks those outputs.
+        """
         waiting: list[Verdict] = []
 
-        def keep(_: Output, verdict: Verdict) -> None:
+        def keep(verdict: Verdict) -> None:
             waiting.append(verdict)
             if len(waiting) >= SAVE_EVERY:
                 run.save(waiting[:])
@@ -73,13 +78,43 @@ def ask(
     spec: Mapping[str, Any],
     outputs: Sequence[Output],
     report: Report,
-    on_verdict: Callable[[Output, Verdict], None] | None = None,
+    on_verdict: Callable[[Verdict], None] | None = None,
 ) -> tuple[list[Verdict], Mapping[str, Any]]:
-    """Verdicts on the outputs, in their order, within one budget, and what that took; nothing is saved here."""
+    """Verdicts on the outputs, in their order, within one budget, and what that took; nothing is saved here.
+
+    An output that nobody answered for is an error in the list, and `on_verdict` does not hear of it.
+    """
     llm = llm_for(project, spec)
     grader, around = _prepared(project, criterion, spec)
-    said = llm.run(outputs, lambda asks, output: grader.grade(asks, output, around), report, on_verdict)
-    return said, {"llm": told(llm)}
+
+    async def grade(asks: Asks, output: Output) -> tuple[Verdict, bool]:
+        heard = _Heard(asks)
+        verdict = await grader.grade(heard, output, around)
+        return verdict, verdict.state == "error" and heard.unanswered
+
+    def keep(_: Output, found: tuple[Verdict, bool]) -> None:
+        if on_verdict is not None and not found[1]:
+            on_verdict(found[0])
+
+    said = llm.run(outputs, grade, report, keep)
+    n_unanswered = sum(unanswered for _, unanswered in said)
+    return [verdict for verdict, _ in said], {"llm": {**told(llm), "unanswered": n_unanswered}}
+
+
+class _Heard:
+    """Passes questions on, and remembers whether one was not answered at all."""
+
+    def __init__(self, asks: Asks) -> None:
+        self._asks = asks
+        self.unanswered = False
+
+    async def ask(
+        self, prompt: Prompt, shape: type[Answer], *, repeat: int = 0, logprobs: bool = False
+    ) -> Said[Answer]:
+        """One question to the model."""
+        said = await self._asks.ask(prompt, shape, repeat=repeat, logprobs=logprobs)
+        self.unanswered |= said.unanswered
+        return said
 
 
 def estimate(

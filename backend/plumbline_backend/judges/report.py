@@ -26,7 +26,15 @@ from plumbline_backend.domain.optimism import Choose, cross_validated
 from plumbline_backend.judges.adopted import AdoptedSet, adopted, chooser
 from plumbline_backend.judges.choose import Candidate, best_of
 from plumbline_backend.judges.graders import GraderAgreement, agreement_of
-from plumbline_backend.judges.verdicts import ERROR, FAILED, NOT_RUN, PASSED, VerdictTable
+from plumbline_backend.judges.verdicts import (
+    ABSTAINED,
+    ERROR,
+    FAILED,
+    PASSED,
+    STALE,
+    VerdictTable,
+    open_codes,
+)
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -50,8 +58,8 @@ class JudgeReport:
     """One judge. `alignment` rests on the outputs it decided and that were graded under the design.
 
     against: grades of its criterion, or the overall grades while that has none. selectivity: share it passes of what
-    it decided, None where it decided nothing. by_version: alignment with the grades of each version of the
-    criterion, oldest first.
+    it decided, None where it decided nothing. n_stale: of those not run, what it judged by an older wording.
+    by_version: what it said of each version of the criterion against the grades of that version, oldest first.
     """
 
     judge: GradingJudge
@@ -61,6 +69,7 @@ class JudgeReport:
     n_errors: int
     n_abstained: int
     n_not_run: int
+    n_stale: int
     by_version: tuple[tuple[int, Alignment], ...]
 
 
@@ -292,10 +301,11 @@ def _judge_report(
         alignment=measured(codes, truth, strata, project.seed),
         selectivity=float((codes == PASSED).sum() / n_decided) if n_decided else None,
         n_errors=int((codes == ERROR).sum()),
-        n_abstained=int(len(codes) - n_decided - (codes == ERROR).sum() - (codes == NOT_RUN).sum()),
-        n_not_run=int((codes == NOT_RUN).sum()),
+        n_abstained=int((codes == ABSTAINED).sum()),
+        n_not_run=int(open_codes(codes).sum()),
+        n_stale=int((codes == STALE).sum()),
         by_version=tuple(
-            (version, measured(codes, grades, strata, project.seed))
+            (version, measured(project.bench.codes_at(judge, version), grades, strata, project.seed))
             for version, grades in project.truth_by_version(judge.criterion_id).items()
         ),
     )

@@ -65,7 +65,8 @@ class StressPlan(NamedTuple):
 def start_stress(project: GradingProject, judge_id: int, n_outputs: int = N_OUTPUTS) -> Job:
     """Run the stress tests in the background; the job's result is what `stress` returns."""
     judge = _stressable(project, judge_id)
-    return project.start("stress", lambda report: stress(project, judge, n_outputs, report))
+    summary = {"judge": judge.id, "name": judge.name}
+    return project.start("stress", lambda report: stress(project, judge, n_outputs, report), summary)
 
 
 def plan_stress(project: GradingProject, judge_id: int, n_outputs: int = N_OUTPUTS) -> StressPlan:
@@ -126,7 +127,7 @@ def _stressable(project: GradingProject, judge_id: int) -> GradingJudge:
 def _decided(project: GradingProject, judge: GradingJudge) -> dict[int, str]:
     """What the judge said of the outputs as they are. Raises ConflictError when that is nothing."""
     before: dict[int, str] = {
-        v.output: v.state for v in project.verdicts(judge.id) if v.state in ("pass", "fail")
+        v.output: v.state for v in project.verdicts(judge.id) if v.state in ("pass", "fail") and not v.stale
     }
     if not before:
         raise ConflictError(f"judge {judge.name!r} has no verdicts yet; run it first")

@@ -128,10 +128,11 @@ class Asking:
                         messages_of(prompt, shape), shape, logprobs, repeat
                     )
             except TimeoutError:
-                said, completion = Said(None, f"no answer within {self._endpoint.deadline_s:g} seconds"), None
+                late = f"no answer within {self._endpoint.deadline_s:g} seconds"
+                said, completion = Said(None, late, unanswered=True), None
             except BudgetSpentError as error:
                 self.tally.unread += 1
-                return Said(None, str(error))
+                return Said(None, str(error), unanswered=True)
         self._count(said, completion is not None)
         if said.answer is not None and completion is not None and self._cache is not None:
             tokens = TOKENS.dump_python(said.tokens)
@@ -156,7 +157,7 @@ class Asking:
         try:
             completion = await self._call(messages, shape, logprobs, repeat)
         except FAILURES as error:
-            return Said(None, self._clean(in_words(error))), None
+            return Said(None, self._clean(in_words(error)), unanswered=_nothing_came(error)), None
         try:
             text = completion.text()
             return Said(read_answer(text, shape), tokens=completion.tokens), completion
@@ -172,7 +173,7 @@ class Asking:
             said = Said(read_answer(completion.text(), shape), tokens=completion.tokens)
         except FAILURES as error:
             both = f"the answer could not be read: {wrong}; asked again: {in_words(error)}"
-            return Said(None, self._clean(both)), completion
+            return Said(None, self._clean(both), unanswered=_nothing_came(error)), completion
         self.tally.repaired += 1
         return said, completion
 
@@ -284,6 +285,11 @@ class Asking:
         """Words of the endpoint, without the key, should it repeat it."""
         without = text.replace(self._key, "[key]") if self._key else text
         return shorten("".join(c if c.isprintable() else " " for c in without), 400)
+
+
+def _nothing_came(error: BaseException) -> bool:
+    """Whether the endpoint failed to answer for now; a refusal, and what cannot be read, are answers."""
+    return is_passing(error) and not isinstance(error, UnreadableError)
 
 
 def messages_of(prompt: Prompt, shape: type[Answer]) -> Messages:

@@ -128,12 +128,21 @@ def _problems(error: ValidationError) -> str:
 
 
 class Said(Generic[Answer]):
-    """What one question to the model brought: an answer, or in words why there is none."""
+    """What one question to the model brought: an answer, or in words why there is none.
+
+    unanswered: nothing came that could be read or not, so that the same question later may be answered.
+    """
 
     def __init__(
-        self, answer: Answer | None, error: str = "", tokens: list[Token] | None = None, cached: bool = False
+        self,
+        answer: Answer | None,
+        error: str = "",
+        tokens: list[Token] | None = None,
+        cached: bool = False,
+        unanswered: bool = False,
     ) -> None:
         self.answer = answer
         self.error = error
         self.tokens = tokens or []
         self.cached = cached
+        self.unanswered = unanswered

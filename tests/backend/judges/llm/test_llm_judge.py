@@ -15,6 +15,7 @@ import pytest
 from llm_server import LlmServer, Turn, llm_server, refusal
 
 from plumbline_backend.domain.errors import InputError, JobFailedError
+from plumbline_backend.domain.grades import Verdict
 from plumbline_backend.domain.types import Job
 from plumbline_backend.grading import GradingProject
 from plumbline_backend.jobs.executors import InlineExecutor
@@ -135,13 +136,43 @@ def test_the_estimate_comes_before_the_run_and_the_budget_ends_it(folder: Path) 
         spent = (job.result or {})["llm"]["cost_usd"]
         assert 0 < spent <= limit
         counts = project.verdict_table().counts(judge.id)
-        assert counts["error"] > 0
-        assert len(server.requests) == 30 - counts["error"]
-        assert any("the budget of $" in v.note for v in project.verdicts(judge.id) if v.state == "error")
+        assert (counts["error"], counts["not run"] > 0) == (0, True)  # not asked is no verdict
+        assert len(server.requests) == 30 - counts["not run"]
+        assert (job.result or {})["llm"]["unanswered"] == counts["not run"]
+        left = project.outputs([o for o in range(30) if project.verdict_table().state(o, judge.id) is None])
+        planned = llm_judge.estimate(project, project.criteria()[0], judge.spec, left)
+        assert (planned.calls, planned.cached) == (counts["not run"], 0)
         llm_judge.set_budget(project, usd=None, tokens=None)
-        run(project, judge.id, again=True)
-        assert project.verdict_table().counts(judge.id)["error"] == 0
+        resumed = run(project, judge.id)
+        assert (resumed.result or {})["n_judged"] == counts["not run"]
+        assert project.verdict_table().counts(judge.id)["not run"] == 0
     assert len(server.requests) == 30
+
+
+def test_what_the_endpoint_failed_to_answer_is_asked_by_the_next_run(folder: Path) -> None:
+    """ "short 4" meets a server that is down, "short 7" one that refuses it: only the first is asked again."""
+    down = True
+
+    def play(request: dict) -> Turn:
+        text = request["messages"][1]["content"]
+        if "short 4" in text and down:
+            return refusal("overloaded", 503)
+        return refusal("not of that kind") if "short 7" in text else verdict(text)
+
+    with LlmServer(play) as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        judge_id = judge_of(project)
+        first = run(project, judge_id)
+        counts = project.verdict_table().counts(judge_id)
+        assert (counts["error"], counts["not run"]) == (1, 1)
+        assert (first.result or {})["llm"]["unanswered"] == 1
+        again = run(project, judge_id, outputs=[0, 4], again=True)
+        assert (again.result or {})["llm"]["unanswered"] == 1
+        assert project.verdict_table().state(0, judge_id) == "fail"  # what was answered before stays
+        down = False
+        assert (run(project, judge_id).result or {})["n_judged"] == 1
+        assert project.verdict_table().state(4, judge_id) == "pass"
+        assert project.verdict_table().state(7, judge_id) == "error"
 
 
 @pytest.mark.parametrize(("usd", "tokens"), [(-1.0, None), (None, -5), (float("nan"), None)])
@@ -294,3 +325,95 @@ def test_stress_tests_show_progress_and_stop_within_a_change(folder: Path) -> No
         assert asked < project.plan_stress(judge_id, 10).n_trials
         time.sleep(0.4)
         assert len(server.requests) <= asked + 2  # nothing new is begun
+
+
+def test_a_reworded_criterion_is_asked_anew_and_old_verdicts_do_not_count(folder: Path) -> None:
+    """The server fails "long" outputs; once "lengthy" stands in the criterion it fails the short ones."""
+
+    def play(request: dict) -> Turn:
+        text = request["messages"][1]["content"]
+        long = "long" in text.rsplit("<output", 1)[-1]
+        word = "fail" if long != ("lengthy" in text) else "pass"
+        return Turn(json.dumps({"explanation": word, "verdict": word}))
+
+    with LlmServer(play) as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        (criterion,) = project.criteria()
+        judge_id, ada = judge_of(project), project.grader("ada")
+        run(project, judge_id)
+        for _ in range(12):
+            ask = project.next_output(ada)
+            assert ask is not None
+            for asked in (criterion.id, None):
+                word = "fail" if "long" in project.output(ask.output).response else "pass"
+                project.grade(
+                    output=ask.output,
+                    grader=ada,
+                    client_uuid=f"{ask.output}:{asked}",
+                    criterion=asked,
+                    answer=word,
+                    query_id=ask.query_id,
+                )
+        project.edit_criterion(criterion.id, by="ada", text="It is lengthy.")
+        table = project.verdict_table()
+        assert (table.counts(judge_id)["not run"], table.n_stale(judge_id)) == (30, 30)
+        assert table.state(0, judge_id) is None
+        old = project.verdicts(judge_id, 0)[0]
+        assert (old.state, old.criterion_version, old.stale) == ("fail", 1, True)
+        found = project.alignment_report().criteria[0].judges[0]
+        assert (found.n_not_run, found.n_stale, found.alignment.graded) == (30, 30, (0, 0, 0, 0))
+        (version, of_old), *none = found.by_version
+        assert (version, none) == (1, [])
+        assert of_old.graded[1:3] == (0, 0)  # every old grade agrees with the old verdict
+
+        assert (run(project, judge_id).result or {})["n_judged"] == 30
+        assert len(server.requests) == 60
+        counts = project.verdict_table().counts(judge_id)
+        assert (counts["fail"], counts["pass"], counts["not run"]) == (20, 10, 0)
+        for number in range(5):
+            again = project.next_regrade(ada, criterion.id)
+            assert again is not None
+            word = "pass" if "long" in project.output(again.output).response else "fail"
+            project.grade(
+                output=again.output,
+                grader=ada,
+                client_uuid=f"again {number}",
+                criterion=criterion.id,
+                answer=word,
+                query_id=again.query_id,
+            )
+        versions = dict(project.alignment_report().criteria[0].judges[0].by_version)
+        assert {v: sum(each.graded) for v, each in versions.items()} == {1: 12, 2: 5}  # nothing of 1 is lost
+        assert all(each.graded[1:3] == (0, 0) for each in versions.values())
+
+
+def test_better_words_for_the_same_are_another_prompt_to_a_model(folder: Path) -> None:
+    with judging() as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        (criterion,) = project.criteria()
+        judge_id = judge_of(project)
+        outside = project.add_judge(criterion.id, "imported", "outside", {})
+        project.bench.save(outside, [Verdict(0, "pass")], "b")
+        run(project, judge_id)
+        project.edit_criterion(criterion.id, by="t", text="It is brief.", same_meaning=True)
+        table = project.verdict_table()
+        assert (table.n_stale(judge_id), table.n_stale(outside.id)) == (30, 0)
+        project.edit_criterion(criterion.id, by="t", text="It is friendly.")
+        assert project.verdict_table().n_stale(outside.id) == 1
+
+
+def test_an_edit_during_a_run_does_not_give_old_verdicts_the_new_version(folder: Path) -> None:
+    def play(request: dict) -> Turn:
+        return Turn(verdict(request["messages"][1]["content"]).text, delay_s=0.05)
+
+    with LlmServer(play) as server, opened(folder, server.url) as workspace:
+        project = workspace.grading("outputs")
+        (criterion,) = project.criteria()
+        judge_id = judge_of(project)
+        job = project.run_judge(judge_id)
+        while not server.requests:
+            time.sleep(0.01)
+        project.edit_criterion(criterion.id, by="t", text="It is friendly.")
+        project.wait(job)
+        assert {v.criterion_version for v in project.verdicts(judge_id)} == {1}
+        assert project.verdict_table().n_stale(judge_id) == 30
