@@ -22,7 +22,8 @@ from plumbline_app.components.stress_view import stress_view
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.grades import Criterion, GradingJudge
-from plumbline_backend.registry import GRADING_JUDGES, HEADS
+from plumbline_backend.judges.head import HEADS_FOR_GRADES
+from plumbline_backend.registry import GRADING_JUDGES
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -119,7 +120,9 @@ class JudgeEditor(Viewer):
             self._code = code_field(spec.get("code", FIRST_CODE), self._dark)
             return [self._code, sentence(CODE_HELP), line(button("Draft it with a model", self._draft))]
         if self._kind == "head":
-            self._head = choice("Head", list(HEADS.names()), spec.get("head", "linear_softmax"), width=260)
+            chosen = spec.get("head", HEADS_FOR_GRADES[0])
+            names = list(dict.fromkeys([*HEADS_FOR_GRADES, chosen]))
+            self._head = choice("Head", names, chosen, width=260)
             return [line(self._head)]
         if self._kind == "llm":
             self._form = LlmForm(self._project, self._criterion, spec)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_NOTE = 2_000
 """Characters of an explanation that are kept."""
-KINDS = ("assertion", "head", "llm", "imported", "rule")
 
 
 class JudgeBench:
@@ -70,8 +69,10 @@ class JudgeBench:
     ) -> GradingJudge:
         """A new judge at version 1. Raises InputError from the kind's check, ConflictError on a taken name."""
         clean = " ".join(name.split())
-        if kind not in KINDS:
-            raise InputError(f"judge kind: found {kind!r}; expected one of {', '.join(KINDS)}")
+        if kind not in GRADING_JUDGES.names():
+            raise InputError(
+                f"judge kind: found {kind!r}; expected one of {', '.join(GRADING_JUDGES.names())}"
+            )
         if not clean or len(clean) > 200:
             raise InputError(f"judge name: found {name!r}; expected 1 to 200 characters")
         if not 0 <= cost < float("inf"):
