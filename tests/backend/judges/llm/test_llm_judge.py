@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from llm_server import LlmServer, Turn, llm_server, refusal
 
+from llm_server import LlmServer, Turn, llm_server, refusal
 from plumbline_backend.domain.errors import InputError, JobFailedError
 from plumbline_backend.domain.grades import Verdict
 from plumbline_backend.domain.types import Job
