@@ -98,7 +98,7 @@ def target_problems(features: Tensor, weight: Tensor, targets: Any, sparse: bool
 
 def option_problems(
     hard: bool,
-    normalize: bool,
+    normalize: Any,
     margin: Any,
     label_smoothing: Any,
     z_regularization: Any,
@@ -107,6 +107,8 @@ def option_problems(
 ) -> list[str]:
     """What is wrong with the plain numbers and choices."""
     found = []
+    if not isinstance(normalize, bool):
+        found.append(f"normalize is {normalize!r}, expected True or False")
     if not _is_number(margin) or not 0 <= margin < math.inf:
         found.append(f"margin is {margin!r}, expected a finite number >= 0")
     elif margin and not normalize:
@@ -149,6 +151,21 @@ def finite_problems(**tensors: Tensor | None) -> list[str]:
             at = f" at {place}" if place else ""
             found.append(f"{name} has {len(bad)} non-finite value(s), the first{at}: {value[place].item()}")
     return found
+
+
+def overflow_problems(result: Tensor, features: Tensor, weight: Tensor, scale: Tensor) -> list[str]:
+    """Finite inputs whose logits are not: how many rows of the result tell, and how long the vectors are."""
+    if result.numel() == 0 or _surely_finite(result):
+        return []
+    bad = int((~torch.isfinite(result)).sum())
+    if not bad:
+        return []
+    longest = [float(part.detach().abs().amax()) for part in (features, weight)]
+    return [
+        f"the logits overflow in {bad} of {result.numel()} result(s): entries of features reach {longest[0]:.3g}, "
+        f"of weight {longest[1]:.3g}, scale is {float(scale):.3g}, "
+        f"and sums above {torch.finfo(torch.float32).max:.3g} have no value"
+    ]
 
 
 def target_value_problems(

@@ -53,11 +53,13 @@ def linear_cross_entropy(
     deterministic: bitwise the same result every time. With False the Triton path may add partial sums of a
     gradient with atomics, whose order varies; the other paths take no notice.
     check_values: look inside the tensors too; False spares one read of them (and on a GPU a wait), for loops
-    over data that was checked once. path: "auto", or one by name; see `which_path`.
+    over data that was checked once, and is the rule under torch.compile. Then NaN comes out where NaN went in,
+    where logits overflow, and for a class outside 0..K-1. path: "auto", or one by name; see `which_path`.
 
     Returns a scalar or (N,), float64 for float64 and float32 otherwise. Under autocast features and weight are
     taken in autocast's type. Gradients flow to features, weight, bias and scale; there is no second derivative.
-    Raises ValueError with every mistake and its numbers before anything is computed.
+    Raises ValueError with every mistake and its numbers before anything is computed; only logits that overflow
+    are noticed afterwards.
     """
     sparse = isinstance(targets, tuple)
     found = checks.matrix_problems(features, weight)
@@ -73,14 +75,18 @@ def linear_cross_entropy(
     chosen = path if torch.compiler.is_compiling() else which_path(features.device, features.dtype, path).name
     goal = _split_targets(targets, ignore_index)
     scale_tensor = _as_tensor(scale, features)
-    if check_values and not torch.compiler.is_compiling():
+    checked = check_values and not torch.compiler.is_compiling()
+    if checked:
         _check_values(features, weight, bias, scale_tensor, class_prior, sample_weight, goal)
     row_weight = _row_weight(features, goal, sample_weight, reduction)
+    if not checked:
+        row_weight = _poisoned(row_weight, goal, weight.shape[0])
     numbers = [float(margin), float(label_smoothing), float(z_regularization)]
     if chosen == "reference":
         head = Head(weight, bias, scale_tensor, class_prior, normalize)
         rows = reference_row_losses(features, head, Goal(*goal, *numbers)).loss * row_weight
-        return (rows if reduction == "none" else rows.sum()).to(row_weight.dtype)
+        loss = (rows if reduction == "none" else rows.sum()).to(row_weight.dtype)
+        return _not_overflown(loss, features, weight, scale_tensor) if checked else loss
     unsound = label_smoothing > 0 or sample_weight is not None or goal[0] is None
     arguments = (
         features,
@@ -95,7 +101,26 @@ def linear_cross_entropy(
         filter_gradients and not unsound,
         deterministic,
     )
-    return _reduced(arguments, row_weight, reduction)
+    loss = _reduced(arguments, row_weight, reduction)
+    return _not_overflown(loss, features, weight, scale_tensor) if checked else loss
+
+
+def _not_overflown(loss: Tensor, features: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """The loss, or a ValueError where finite inputs made logits that are not."""
+    checks.refuse(checks.overflow_problems(loss.detach(), features, weight, scale), CALL)
+    return loss
+
+
+def _poisoned(
+    row_weight: Tensor, goal: tuple[Tensor | None, Tensor | None, Tensor | None], n_classes: int
+) -> Tensor:
+    """NaN as the weight of rows with a class outside 0..K-1: unchecked labels make a loss that nobody can overlook."""
+    for classes in goal[:2]:
+        if classes is not None:
+            outside = (classes < -1) | (classes >= n_classes)
+            outside = outside if classes.dim() == 1 else outside.any(1)
+            row_weight = torch.where(outside, torch.nan, row_weight)
+    return row_weight
 
 
 def _reduced(arguments: tuple[Any, ...], row_weight: Tensor, reduction: str) -> Tensor:

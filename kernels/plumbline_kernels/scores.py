@@ -50,15 +50,19 @@ def score_classes(
 
     features (N, D), weight (K, D) of one floating type, bias (K,); normalize: cosines times scale.
     A calibrated head with temperature T is scale = 1 / T and bias / T. top_m: 0 to min(K, 64) likeliest
-    classes as well. check_values=False leaves out the look for NaN and infinities. No gradients.
-    Raises ValueError with every mistake and its numbers before anything is computed.
+    classes as well. check_values=False (and torch.compile) leaves out the look for NaN, infinities and logits that
+    overflow: such rows have a NaN in their scores, never an order. No gradients.
+    Raises ValueError with every mistake and its numbers before anything is computed; only logits that overflow
+    are noticed afterwards.
     """
     found = checks.matrix_problems(features, weight)
     if not found:
         found += checks.head_problems(features, weight, bias, scale)
         limit = min(MAX_TOP_M, weight.shape[0])
-        if not isinstance(top_m, int) or not 0 <= top_m <= limit:
+        if isinstance(top_m, bool) or not isinstance(top_m, int) or not 0 <= top_m <= limit:
             found.append(f"top_m is {top_m!r}, expected 0 to {limit} (of {weight.shape[0]} classes)")
+    if not isinstance(normalize, bool):
+        found.append(f"normalize is {normalize!r}, expected True or False")
     checks.refuse(found, CALL)
     kind = features.device.type
     if torch.is_autocast_enabled(kind) and features.dtype != torch.float64:
@@ -67,7 +71,8 @@ def score_classes(
     chosen = path if torch.compiler.is_compiling() else which_path(features.device, features.dtype, path).name
     if not isinstance(scale, Tensor):
         scale = torch.full((), float(scale), dtype=compute_dtype(features.dtype), device=features.device)
-    if check_values and not torch.compiler.is_compiling():
+    checked = check_values and not torch.compiler.is_compiling()
+    if checked:
         found = checks.finite_problems(features=features, weight=weight, bias=bias, scale=scale)
         checks.refuse(found or checks.scale_value_problems(scale), CALL)
     if chosen == "reference":
@@ -75,4 +80,8 @@ def score_classes(
         scores = ClassScores(*reference_scores(features, head, top_m))
     else:
         scores = ClassScores(*ops.scores(features, weight, bias, scale, normalize, top_m, path))
+    if checked:
+        checks.refuse(
+            checks.overflow_problems(scores.logsumexp + scores.entropy, features, weight, scale), CALL
+        )
     return scores if top_m else scores._replace(topm_values=None, topm_index=None)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plumbline_kernels.dispatch import interpreter_is_on
 from plumbline_kernels.problem import Goal, Head
-from plumbline_kernels.tiles import Tile, processors
+from plumbline_kernels.tiles import Tile, capability_of, processors
 from plumbline_kernels.triton_tile import DENSE, HARD, SPARSE, inverse_norm_kernel
 
 
@@ -29,6 +29,11 @@ class Launch:
     @property
     def device(self) -> torch.device:
         return self.x.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, classes and features."""
+        return self.x.shape[0], self.w.shape[0], self.x.shape[1]
 
     @property
     def processors(self) -> int:
@@ -65,7 +70,7 @@ class Launch:
         """Hopper and later, two-byte types (float32 tiles spill with it), both matrices with 16-byte rows."""
         if self.device.type != "cuda" or self.x.element_size() != 2:
             return False
-        if torch.cuda.get_device_capability(self.device) < (9, 0):
+        if capability_of(self.device) < (9, 0):
             return False
         return all(tma_layout(matrix) for matrix in (self.x, self.w))
 

@@ -17,6 +17,7 @@ from plumbline_kernels.triton_tile import DENSE, SPARSE
 
 CHUNK_MIB = 64  # of stored logit gradients; 4,096 classes of 8,192 rows in two bytes
 CHUNK_ROWS = 8192
+CHUNK_COLUMNS = 65_535 * 32  # a grid's second side holds 65,535 blocks, of 64 classes at least
 
 
 class Chunk(NamedTuple):
@@ -39,12 +40,11 @@ def triton_row_losses(features: Tensor, head: Head, goal: Goal) -> RowLosses:
         return _space(0, launch)
     if k <= FEW_CLASSES:
         return _few(launch, target, goal, None, Wanted(False, False, False, False), True)[0]
-    which = regime(n, k, launch.processors)
 
     def run(tile: Tile) -> RowLosses:
         return _stats(launch, target, goal, tile)
 
-    return run(chosen_tile("stats", which, features.dtype, launch.device, run))
+    return run(chosen_tile("stats", regime(n, k), features.dtype, launch.device, launch.shape, run))
 
 
 def triton_losses_and_gradients(
@@ -99,7 +99,7 @@ def _target_logits(launch: Launch, target: Target, goal: Goal) -> Tensor:
     named = torch.empty(n, dtype=torch.float32, device=launch.device)
     target_logit_kernel[(-(-n // 16),)](
         launch.x, launch.w, *launch.vectors(), target.classes, target.proba, named,
-        n, *launch.strides(), goal.margin,
+        n, launch.w.shape[0], *launch.strides(), goal.margin,
         D=launch.x.shape[1], M=target.width, BLOCK_M=16, BLOCK_D=64,
         COSINE=launch.inverse_x is not None, HAS_OFFSET=launch.offset is not None,
         SPARSE_TARGET=target.kind == SPARSE.value,
@@ -194,8 +194,8 @@ def chunk_shape(n_rows: int, n_classes: int, element_size: int) -> tuple[int, in
     rows = min(
         n_rows, CHUNK_ROWS if n_classes > FEW_CLASSES else CHUNK_MIB * 2**20 // (element_size * n_classes)
     )
-    columns = min(n_classes, max(128, CHUNK_MIB * 2**20 // (element_size * rows) // 128 * 128))
-    return rows, columns
+    fitting = max(128, CHUNK_MIB * 2**20 // (element_size * rows) // 128 * 128)
+    return rows, min(n_classes, fitting, CHUNK_COLUMNS)
 
 
 def _sums(
@@ -235,7 +235,7 @@ def _few(
         )  # fmt: skip
         return losses, Chunk(dlogits, *sums, None, tile) if some else None
 
-    return run(chosen_tile("few", "few", launch.x.dtype, launch.device, run))
+    return run(chosen_tile("few", "few", launch.x.dtype, launch.device, launch.shape, run))
 
 
 def _dlogits(
@@ -268,8 +268,9 @@ def _dlogits(
         )  # fmt: skip
         return Chunk(out, *sums, alive, tile)
 
-    which = regime(n, max(k, FEW_CLASSES + 1), launch.processors)
-    return run(chosen_tile("dlogits", which, launch.x.dtype, launch.device, run))
+    which = regime(n, max(k, FEW_CLASSES + 1))
+    shape = (n, columns, launch.x.shape[1])
+    return run(chosen_tile("dlogits", which, launch.x.dtype, launch.device, shape, run))
 
 
 def filter_threshold(dtype: torch.dtype) -> float:
@@ -351,12 +352,14 @@ def _finish(
     if factors is None:
         by_w = None if by_w is None else by_w.zero_()
     else:
-        weighted = totals.row_dot * factors.row_weight
-        by_scale = weighted.sum() / launch.scale - goal.margin * (totals.row_target @ factors.row_weight)
+        if wanted.scale:
+            raw = (totals.row_dot @ factors.row_weight) / launch.scale
+            by_scale = raw - goal.margin * (totals.row_target @ factors.row_weight)
         if by_x is not None:
             by_x.mul_(factors.common)
             if launch.inverse_x is not None:
-                by_x.sub_((weighted * launch.inverse_x.square())[:, None] * launch.x)
+                along = totals.row_dot * factors.row_weight * launch.inverse_x.square()
+                by_x.addcmul_(along[:, None], launch.x, value=-1.0)
     return Gradients(
         None if by_x is None else by_x.to(launch.x.dtype),
         by_w,

@@ -25,7 +25,7 @@ def triton_scores(features: Tensor, head: Head, top_m: int, out: dict[str, Tenso
     def run(tile: Tile) -> None:
         _scores(launch, out, tile)
 
-    run(chosen_tile("scores", regime(n, k, launch.processors), features.dtype, launch.device, run))
+    run(chosen_tile("scores", regime(n, k), features.dtype, launch.device, launch.shape, run))
     if top_m:
         _top_m(launch, top_m, out)
 
@@ -64,7 +64,7 @@ def _top_m(launch: Launch, top_m: int, out: dict[str, Tensor]) -> None:
     for start in range(0, launch.x.shape[0], rows):
         span = slice(start, min(start + rows, launch.x.shape[0]))
         part = launch.rows(span)
-        tile = chosen_tile("top_m", "any", part.x.dtype, part.device, partial(run, part=part))
+        tile = chosen_tile("top_m", "any", part.x.dtype, part.device, part.shape, partial(run, part=part))
         values, index = _merged(*run(tile, part), top_m)
         out["topm_values"][span] = torch.exp(values - out["logsumexp"][span, None])
         out["topm_index"][span] = index

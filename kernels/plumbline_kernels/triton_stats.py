@@ -88,7 +88,7 @@ def combine_kernel(
 @triton.jit
 def target_logit_kernel(
     x, w, offset, inverse_x, inverse_w, scale_at, target, proba, out,
-    N, x_stride, x_inner, w_stride, w_inner, margin,
+    N, K, x_stride, x_inner, w_stride, w_inner, margin,
     D: tl.constexpr, M: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_D: tl.constexpr,
     COSINE: tl.constexpr, HAS_OFFSET: tl.constexpr, SPARSE_TARGET: tl.constexpr,
 ):  # fmt: skip
@@ -100,10 +100,10 @@ def target_logit_kernel(
     for j in range(M):
         place = rows.to(tl.int64) * M + j
         label = tl.load(target + place, mask=inside, other=-1)
-        named = label >= 0
+        named = (label >= 0) & (label < K)  # unchecked labels may lie outside; nothing is read for them
         z = tl.zeros((BLOCK_M,), dtype=tl.float32)
         for d0 in range(0, D, BLOCK_D):
-            d = d0 + tl.arange(0, BLOCK_D)
+            d = (d0 + tl.arange(0, BLOCK_D)).to(tl.int64)
             mask = named[:, None] & (d < D)[None, :]
             a = tl.load(
                 x + rows.to(tl.int64)[:, None] * x_stride + d[None, :] * x_inner, mask=mask, other=0.0

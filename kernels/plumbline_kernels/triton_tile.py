@@ -23,7 +23,7 @@ def load_block(
     if TMA:
         block = source.load([first, d0])
     else:
-        columns = d0 + tl.arange(0, BLOCK_D)
+        columns = (d0 + tl.arange(0, BLOCK_D)).to(tl.int64)  # by columns, 10 M rows of 384 pass 2^31
         pointers = source + place.to(tl.int64)[:, None] * stride + columns[None, :] * inner
         inside = (place < size)[:, None]
         if D % BLOCK_D != 0:

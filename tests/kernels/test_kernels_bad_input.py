@@ -57,6 +57,7 @@ LOSS: list[tuple[dict[str, Any], str]] = [
     ({"margin": 0.2, "normalize": True, "targets": SOFT}, "margin is 0.2 with probabilities as targets; a margin needs one class per row"),
     ({"label_smoothing": 1.0}, "label_smoothing is 1.0, expected at least 0 and below 1"),
     ({"z_regularization": INF}, "z_regularization is inf, expected a finite number >= 0"),
+    ({"normalize": "yes"}, "normalize is 'yes', expected True or False"),
     ({"reduction": "average"}, "reduction is 'average', expected one of mean, sum, none"),
     ({"ignore_index": 1.5}, "ignore_index is 1.5, expected an integer"),
     ({"path": "gpu"}, "path is 'gpu', expected one of auto, triton, cpu, reference"),
@@ -64,6 +65,8 @@ LOSS: list[tuple[dict[str, Any], str]] = [
 
 SCORES: list[tuple[dict[str, Any], str]] = [
     ({"top_m": 5}, "top_m is 5, expected 0 to 4 (of 4 classes)"),
+    ({"top_m": True}, "top_m is True, expected 0 to 4 (of 4 classes)"),
+    ({"normalize": 1}, "normalize is 1, expected True or False"),
     ({"top_m": -1}, "top_m is -1, expected 0 to 4 (of 4 classes)"),
     ({"features": X.long()}, "features is int64, expected float64, float32, bfloat16 or float16"),
     ({"features": X * NAN}, "features has 6 non-finite value(s), the first at (0, 0): nan"),
@@ -118,6 +121,34 @@ def test_a_large_finite_input_is_not_mistaken_for_an_infinite_one() -> None:
     """The quick sum of 1e38 four times overflows; the entries are finite."""
     loss = linear_cross_entropy(torch.full((2, 2), 1e38), torch.zeros(4, 2), Y[:2])
     assert loss.item() == pytest.approx(1.3862944)
+
+
+@pytest.mark.parametrize("path", ["cpu", "reference"])
+def test_finite_inputs_whose_logits_overflow_are_refused_in_words(path: str) -> None:
+    x, w = torch.full((2, 2), 1e30), torch.tensor([[1e30, 1.0], [0.0, 1.0]])
+    if path == "reference":
+        x, w = x.double() * 1e170, w.double() * 1e170
+    tail = r"the logits overflow in \d of \d result\(s\): entries of features reach"
+    with pytest.raises(ValueError, match=tail):
+        linear_cross_entropy(x, w, Y[:2] * 0, path=path)
+    with pytest.raises(ValueError, match=tail):
+        score_classes(x, w, path=path)
+    assert score_classes(x, w, path=path, check_values=False).top1.isnan().all()
+
+
+@pytest.mark.parametrize("outside", [4, 900, -3])
+def test_a_class_outside_that_nobody_looked_for_makes_the_loss_nan(outside: int) -> None:
+    y = torch.tensor([0, outside, 3])
+    weight = W.clone().requires_grad_()
+    rows = linear_cross_entropy(X, weight, y, reduction="none", check_values=False)
+    assert rows.isnan().tolist() == [False, True, False]
+    assert linear_cross_entropy(X, W, y, check_values=False).isnan()
+    sparse = SparseTargets(y[:, None], torch.ones(3, 1))
+    assert linear_cross_entropy(X, W, sparse, reduction="none", check_values=False).isnan().tolist() == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_path_that_cannot_run_says_why() -> None:

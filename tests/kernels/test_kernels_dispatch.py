@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from plumbline_kernels import explain, tiles, which_path
+from plumbline_kernels import explain, tiles, triton_path, which_path
 from plumbline_kernels.tiles import Tile
 
 WITHOUT_TRITON = """
@@ -73,10 +73,36 @@ def test_doctors_sentence_names_path_reason_and_versions() -> None:
 
 @pytest.mark.parametrize(
     ("n", "k", "expected"),
-    [(65536, 100, "few"), (1, 128, "few"), (8192, 256_000, "many"), (65536, 1000, "many"), (64, 1_000_000, "split")],
+    [(65536, 100, "few"), (1, 128, "few"), (8192, 256_000, "many"), (65536, 1000, "many"), (65, 1000, "many"),
+     (64, 1_000_000, "split"), (1, 129, "split")],
 )  # fmt: skip
-def test_regimes_on_132_processors(n: int, k: int, expected: str) -> None:
-    assert tiles.regime(n, k, 132) == ("split" if (n, k) == (8192, 256_000) else expected)
+def test_regimes(n: int, k: int, expected: str) -> None:
+    assert tiles.regime(n, k) == expected
+
+
+def test_wide_tiles_fill_132_processors_at_the_papers_shape() -> None:
+    """64 blocks of 128 rows would leave half of the processors idle: the classes are cut in four."""
+    tile = tiles.TABLE["stats", tiles.regime(8192, 256_000), "half"][0]
+    assert tile.block_m == 128
+    assert tiles.splits(8192, 256_000, tile, 132) == (4, 64_000)
+
+
+@pytest.mark.parametrize("n", [1, 64, 8192])
+@pytest.mark.parametrize("k", [129, 256_000, 10_000_000])
+def test_a_chunk_of_gradients_fits_a_grid(n: int, k: int) -> None:
+    rows, columns = triton_path.chunk_shape(n, k, 2)
+    block = tiles.TABLE["dlogits", tiles.regime(rows, k), "half"][0].block_k
+    assert -(-columns // block) <= 65_535
+    assert rows * columns * 2 <= 2**20 * triton_path.CHUNK_MIB
+
+
+def test_tiles_are_remembered_by_the_size_of_the_problem() -> None:
+    def key(n: int, k: int, d: int) -> str:
+        return tiles.tile_key("stats", "many", torch.bfloat16, (n, k, d))
+
+    assert key(8192, 256_000, 2304) == key(8000, 200_000, 3000)
+    assert key(8192, 256_000, 2304) != key(200, 256_000, 2304)
+    assert len({key(1, 129, 1), key(10**7, 129, 1), key(1, 10**6, 1), key(1, 129, 768)}) == 4
 
 
 @pytest.mark.parametrize(
@@ -120,6 +146,22 @@ def test_the_fastest_tile_is_measured_once_and_kept(tmp_path: Path, monkeypatch:
     assert tiles.remembered_tile(file, "stats many half", CHOICES, measure) == CHOICES[1]
     assert len(measured) == 3, "a new process reads the file"
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_tile_without_room_is_never_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "_remembered", {})
+    times = {CHOICES[0]: float("inf"), CHOICES[1]: 3.0, CHOICES[2]: 4.0}
+    assert tiles.remembered_tile(tmp_path / "t.json", "few", CHOICES, times.__getitem__) == CHOICES[1]
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_the_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "_remembered", {})
+    (tmp_path / "file").write_text("")
+    with pytest.warns(RuntimeWarning, match=r"cannot be written.*PLUMBLINE_CACHE"):
+        found = tiles.remembered_tile(tmp_path / "file" / "t.json", "few", CHOICES, lambda tile: tile.block_m)
+    assert found == CHOICES[0]
 
 
 @pytest.mark.parametrize("content", ["{broken", "[]", '{"stats many half": {"tile": [1, 2, 3, 4, 5]}}'])

@@ -32,6 +32,21 @@ def test_operators_pass_pytorchs_checks() -> None:
     torch.library.opcheck(ops.scores, (*frozen, True, 2, "cpu"), test_utils=CHECKS)
 
 
+def test_gradients_are_contiguous_whatever_the_strides_of_the_inputs() -> None:
+    """What the fake kernels promise; a compiler lays memory out by it."""
+    inputs, rest = arguments()
+    turned = tuple(
+        part.detach().T.contiguous().T.requires_grad_() if part.dim() == 2 else part for part in inputs
+    )
+    assert not turned[0].is_contiguous()
+    weight, wanted = torch.full((6,), 1 / 6), [True, True, True, True]
+    torch.library.opcheck(ops.total_with_gradients, (*turned, *rest, weight, wanted), test_utils=CHECKS)
+    torch.library.opcheck(ops.row_losses, (*turned, *rest), test_utils=CHECKS)
+    lse = torch.zeros(6)
+    frozen = tuple(part.detach() for part in turned)
+    torch.library.opcheck(ops.row_gradients, (*frozen, *rest, weight, lse, lse, wanted), test_utils=CHECKS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_compiles_into_one_graph_with_the_same_gradients(reduction: str) -> None:

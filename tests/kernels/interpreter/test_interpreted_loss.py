@@ -16,7 +16,7 @@ SHAPES = {"few": (70, 37, 5), "many": (130, 19, 140), "split": (3, 21, 700)}
 
 def test_the_shapes_reach_every_regime() -> None:
     for which, (n, _, k) in SHAPES.items():
-        assert tiles.regime(n, k, tiles.VIRTUAL_PROCESSORS) == which
+        assert tiles.regime(n, k) == which
     assert tiles.splits(3, 700, tiles.TABLE["stats", "split", "single"][0], 4)[0] > 1
 
 
@@ -185,3 +185,24 @@ def test_double_backward_is_refused() -> None:
     (grad,) = torch.autograd.grad(loss, x, create_graph=True)
     with pytest.raises(RuntimeError, match="no second derivative"):
         grad.sum().backward()
+
+
+def test_places_past_two_to_the_31_are_read_where_they_are() -> None:
+    """Three features of 64 rows, column by column with 2^30 places between; untouched pages cost nothing."""
+    n = 64
+    far = torch.empty(2**31 + n, dtype=torch.bfloat16).as_strided((n, 3), (1, 2**30))
+    case = problem(n, 3, 130, torch.bfloat16)
+    far.copy_(case.features)
+    near = linear_cross_entropy(case.features, case.weight, case.targets, path="triton")
+    assert linear_cross_entropy(far, case.weight, case.targets, path="triton").item() == near.item()
+
+
+@pytest.mark.parametrize("k", [5, 140])
+def test_labels_that_nobody_checked_read_nothing_outside(k: int) -> None:
+    case = problem(7, 6, k)
+    targets = case.targets.clone()
+    targets[3] = 2**40
+    rows = linear_cross_entropy(
+        case.features, case.weight, targets, reduction="none", check_values=False, path="triton"
+    )
+    assert rows.isnan().tolist() == [i == 3 for i in range(7)]
