@@ -9,6 +9,7 @@ import pytest
 from scipy.special import softmax
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.heads.program import run
 from plumbline_backend.registry import CALIBRATORS
 
 
@@ -80,6 +81,21 @@ def test_float32_logits_are_worked_in_float64(calibrator: Any) -> None:
     single = calibrator.fit(logits.astype(np.float32), targets).parameters()
     double = calibrator.fit(logits, targets).parameters()
     assert single == pytest.approx(double, rel=1e-5)
+
+
+@pytest.mark.parametrize("k", [2, 3, 6])
+def test_its_steps_say_what_it_says(calibrator: Any, k: int) -> None:
+    """Also for sharp logits, for equal ones, and for items that it was fitted to."""
+    logits, targets = items(400, k)
+    calibrator.fit(logits, targets)
+    assert calibrator.fitted_
+    shown = np.concatenate([logits, 8 * logits[:100], 0 * logits[:2]])
+    scores = run(calibrator.program(k), shown)
+    np.testing.assert_allclose(softmax(scores, axis=1), calibrator.proba(shown), rtol=0, atol=1e-9)
+
+
+def test_without_a_fit_there_are_no_steps(calibrator: Any) -> None:
+    assert calibrator.program(4) == ()
 
 
 def test_an_empty_pool_gives_empty_probabilities(calibrator: Any) -> None:

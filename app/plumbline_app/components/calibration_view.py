@@ -18,6 +18,7 @@ from plumbline_app.components.layout import card, line, side_by_side, stack
 from plumbline_app.components.operating_card import OperatingCard, OperatingPoints
 from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.theme import Tokens
+from plumbline_backend.trust.serving import SERVING
 from plumbline_backend.trust.view import view_bins
 
 AS_GIVEN = "as given"
@@ -111,7 +112,7 @@ class CalibrationView(Viewer):
         below = f"{view['name']}: use {view['chosen']}. {view['reason']}."
         actions = []
         if view["key"] == "head":
-            usable = [name for name in ("temperature", "vector", "matrix") if name in view["calibrators"]]
+            usable = [name for name in SERVING if name in view["calibrators"]]
             picked = choice(
                 "Serve with", usable, self._used if self._used in usable else usable[0], width=220
             )
@@ -122,8 +123,7 @@ class CalibrationView(Viewer):
                     **{"padding-top": "8px"},
                 ),
                 sentence(
-                    f"In use: {self._used}. Predictions and the exported classifier go through it. The others cannot "
-                    "travel in the exported graph."
+                    f"In use: {self._used.replace('_', ' ')}. Predictions and the exported classifier go through it."
                 ),
             ]
         return card("Calibrators", below, table, *actions)

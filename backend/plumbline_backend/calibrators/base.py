@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.heads.program import Program
 
 State = dict[str, NDArray[Any]]
 """What was learned, as arrays by name; enough to apply the calibrator elsewhere."""
@@ -96,6 +97,10 @@ class PostHoc(ABC):
             proba[inside] = fitted.proba(logits[inside])
         return proba
 
+    def program(self, n_classes: int) -> Program:
+        """Steps from logits to scores whose softmax is `proba`, as exports write them; none when it was not fitted."""
+        return self._program(n_classes) if self.fitted_ else ()
+
     def state(self) -> State:
         """Arrays from which `from_state` makes the same calibrator; empty when it was not fitted."""
         return self._state() if self.fitted_ else {}
@@ -128,6 +133,9 @@ class PostHoc(ABC):
 
     @abstractmethod
     def _apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
+    @abstractmethod
+    def _program(self, n_classes: int) -> Program: ...
 
     @abstractmethod
     def _state(self) -> State: ...

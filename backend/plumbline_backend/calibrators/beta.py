@@ -12,10 +12,11 @@ from scipy.special import expit, log_softmax, softmax
 
 from plumbline_backend.calibrators.base import PostHoc, State, renormalised
 from plumbline_backend.calibrators.temperature import best_temperature
+from plumbline_backend.heads.program import FLOOR, Elementwise, Program, RowWise, affine
 
 MIN_ITEMS = 50
-_LEAST = -700.0
-"""log of the smallest probability worked with: e^-700 is 1e-304."""
+_LEAST = float(np.log(FLOOR))
+"""log of the smallest probability worked with, -691."""
 
 
 class Beta(PostHoc):
@@ -54,6 +55,21 @@ class Beta(PostHoc):
         log_p, log_q = _log_pair(logits / self.temperature_)
         a, b, c = self.coefficients_.T
         return renormalised(expit(a * log_p - b * log_q + c), softmax(logits / self.temperature_, axis=1))
+
+    def _program(self, n_classes: int) -> Program:
+        """log p and log(1 - p) side by side; 1 - p as the sum of the others, which loses no digits near 1."""
+        one = np.eye(n_classes)
+        a, b, c = self.coefficients_.T
+        return (
+            affine(one / self.temperature_),
+            RowWise("softmax"),
+            affine(np.vstack([one, 1 - one])),
+            Elementwise("log"),
+            affine(np.hstack([np.diag(a), np.diag(-b)]), c),
+            Elementwise("sigmoid"),
+            Elementwise("log"),
+            affine(one),
+        )
 
     def _state(self) -> State:
         return {"temperature": np.array(self.temperature_), "coefficients": self.coefficients_}

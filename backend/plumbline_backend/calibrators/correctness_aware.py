@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from plumbline_backend.calibrators.base import PostHoc, State, one_thread
 from plumbline_backend.calibrators.temperature import best_temperature
+from plumbline_backend.heads.program import Clip, Elementwise, Program, RowWise, Smallest, Times, affine
 
 MIN_ITEMS = 100
 TOP, WIDTH = 4, 16
@@ -67,6 +68,22 @@ class CorrectnessAware(PostHoc):
         hidden = np.tanh(u @ self.weights_["in_weight"].T + self.weights_["in_bias"])
         answer = hidden @ self.weights_["out_weight"].T + self.weights_["out_bias"]
         return np.asarray(np.clip(answer[:, 0], LOW, HIGH), dtype=np.float64)
+
+    def _program(self, n_classes: int) -> Program:
+        """The largest probabilities are the smallest of their negatives, so the first weights change sign."""
+        top = min(TOP, n_classes)
+        factor: Program = (
+            RowWise("softmax"),
+            affine(-np.eye(n_classes)),
+            Smallest(top),
+            affine(-self.weights_["in_weight"][:, :top], self.weights_["in_bias"]),
+            Elementwise("tanh"),
+            affine(self.weights_["out_weight"], self.weights_["out_bias"]),
+            Clip(LOW, HIGH),
+            Elementwise("reciprocal"),
+        )
+        one = np.eye(n_classes)
+        return affine(one / self.temperature_), Times(factor), affine(one)
 
     def _state(self) -> State:
         return {"temperature": np.array(self.temperature_), **self.weights_}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +11,12 @@ from scipy.special import softmax
 
 from plumbline_backend.calibrators.base import PostHoc, State, renormalised
 from plumbline_backend.domain import calibration_cells as cells
+from plumbline_backend.heads.program import Elementwise, Program, Ramps, RowWise, affine
 
 MIN_ITEMS = 50
 FEW_PER_CLASS = 20
+STEEPEST = 1e300
+"""Probabilities that are this close are one step up."""
 """Fewer items of a class than this are told: a staircase through so few answers follows chance."""
 
 
@@ -58,6 +61,10 @@ class Isotonic(PostHoc):
             scores[:, k] = np.interp(proba[:, k], self.x_[own], self.y_[own])
         return renormalised(scores, proba)
 
+    def _program(self, n_classes: int) -> Program:
+        curves = [_ramp(self.x_[own], self.y_[own]) for own in map(slice, self.start_[:-1], self.start_[1:])]
+        return RowWise("softmax"), joined_ramps(curves), Elementwise("log"), affine(np.eye(n_classes))
+
     def _state(self) -> State:
         return {"x": self.x_, "y": self.y_, "start": self.start_}
 
@@ -75,6 +82,28 @@ def few_per_class(targets: NDArray[np.int64], n_classes: int, few: int) -> str:
         f"{n_few} of {n_classes} classes have fewer than {few} items (the fewest {int(counts.min())}): their "
         "curves follow chance"
     )
+
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]
+"""scale, offset and rise (points,) of one column's ramps, and its base."""
+
+
+def joined_ramps(curves: Sequence[Curve]) -> Ramps:
+    """A curve for each class, the shorter ones filled up with zeros."""
+    shape = len(curves), max(1, *(len(rise) for _, _, rise, _ in curves))
+    scale, offset, rise = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for k, (own_scale, own_offset, own_rise, _) in enumerate(curves):
+        n = len(own_rise)
+        scale[k, :n], offset[k, :n], rise[k, :n] = own_scale, own_offset, own_rise
+    return Ramps(scale, offset, rise, np.array([base for *_, base in curves]))
+
+
+def _ramp(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:
+    """Lines through the points (x, y), level outside. Within a step nothing rises, so only what is between counts."""
+    rise = np.diff(y)
+    at = np.flatnonzero(rise)
+    scale = np.minimum(1 / np.diff(x)[at], STEEPEST)
+    return scale, -x[at] * scale, rise[at], float(y[0])
 
 
 def _staircase(

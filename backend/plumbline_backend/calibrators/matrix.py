@@ -12,6 +12,7 @@ from scipy.special import logsumexp, softmax
 
 from plumbline_backend.calibrators.base import PostHoc, State
 from plumbline_backend.calibrators.temperature import best_temperature
+from plumbline_backend.heads.program import Program, affine
 
 MIN_ITEMS = 100
 MAX_CLASSES = 200
@@ -77,6 +78,10 @@ class Matrix(PostHoc):
 
     def _apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return softmax(logits @ self.matrix_.T + self.offset_, axis=1)
+
+    def _program(self, n_classes: int) -> Program:
+        del n_classes
+        return (affine(self.matrix_, self.offset_),)
 
     def _state(self) -> State:
         return {"matrix": self.matrix_, "offset": self.offset_, "penalty": np.array(self.penalty_)}

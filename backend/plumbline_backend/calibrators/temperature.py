@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import softmax
 
 from plumbline_backend.calibrators.base import PostHoc, State
+from plumbline_backend.heads.program import Program, affine
 
 MIN_ITEMS = 20
 """Below this the temperature stays 1. Measured on heads for digits that hardly need one (50 labels, 100 draws): a
@@ -51,6 +52,9 @@ class Temperature(PostHoc):
 
     def _apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.proba(logits)
+
+    def _program(self, n_classes: int) -> Program:
+        return (affine(np.eye(n_classes) / self.temperature_),)
 
     def _state(self) -> State:
         return {"temperature": np.array(self.temperature_)}

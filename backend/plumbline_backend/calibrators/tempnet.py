@@ -12,6 +12,7 @@ from scipy.special import logsumexp, softmax
 
 from plumbline_backend.calibrators.base import PostHoc, State, one_thread
 from plumbline_backend.calibrators.temperature import best_temperature
+from plumbline_backend.heads.program import Elementwise, Program, RowWise, Times, UnitRows, affine
 
 MIN_ITEMS = 100
 WIDTH, DROPOUT = 256, 0.3
@@ -70,6 +71,30 @@ class TempNet(PostHoc):
         z = logits / self.temperature_
         tau = _tau(z, self.weights_) if self.weights_ else np.ones(len(z))
         return softmax(z / tau[:, None], axis=1)
+
+    def _program(self, n_classes: int) -> Program:
+        one = np.eye(n_classes)
+        if not self.weights_:
+            return (affine(one / self.temperature_),)
+        w, unit = self.weights_, np.eye(WIDTH)
+        attention: Program = (
+            affine(unit / np.exp(w["sharpness"])),
+            RowWise("softmax"),
+            affine(unit, -1 / WIDTH),
+        )
+        tau: Program = (
+            affine(one - 1 / n_classes),
+            UnitRows(),
+            affine(w["in_weight"], w["in_bias"]),
+            Elementwise("sigmoid"),
+            affine(w["mid_weight"], w["mid_bias"]),
+            Times(attention),
+            affine(w["out_weight"][None], w["out_bias"]),
+            Elementwise("sigmoid"),
+            affine(np.array([[HIGH - LOW]]), LOW),
+            Elementwise("reciprocal"),
+        )
+        return affine(one / self.temperature_), Times(tau), affine(one)
 
     def _state(self) -> State:
         fixed = {"temperature": np.array(self.temperature_), "epochs": np.array(self.epochs_)}

@@ -12,6 +12,7 @@ from scipy.special import logsumexp, softmax
 
 from plumbline_backend.calibrators.base import PostHoc, State
 from plumbline_backend.calibrators.temperature import best_temperature
+from plumbline_backend.heads.program import Program, affine
 
 MIN_ITEMS = 50
 
@@ -67,6 +68,10 @@ class Vector(PostHoc):
 
     def _apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return softmax(self.factor_ * logits + self.offset_, axis=1)
+
+    def _program(self, n_classes: int) -> Program:
+        del n_classes
+        return (affine(np.diag(self.factor_), self.offset_),)
 
     def _state(self) -> State:
         return {"factor": self.factor_, "offset": self.offset_}

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logsumexp, softmax
 
 from plumbline_backend.heads.trees import Trees
 
@@ -40,7 +41,50 @@ class UnitRows:
 class Elementwise:
     """relu: max(x, 0). log: log(max(x, FLOOR)). reciprocal: 1 / x. square: x^2. squares: [x, x^2], twice as wide."""
 
-    kind: Literal["relu", "log", "reciprocal", "square", "squares"]
+    kind: Literal["relu", "log", "reciprocal", "square", "squares", "sigmoid", "tanh"]
+
+
+@dataclass(frozen=True)
+class RowWise:
+    """softmax of each row; logsumexp of each row, (n, 1)."""
+
+    kind: Literal["softmax", "logsumexp"]
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """The k smallest numbers of each row, ascending, (n, k)."""
+
+    k: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """x where it lies in [low, high], else the nearer end."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Ramps:
+    """A curve for each column: base + sum over points of rise * clip(scale * x + offset, 0, 1).
+
+    scale, offset, rise: (K, points), 0 where a column has fewer; base: (K,). Lines between points, or steps where the
+    scale lifts from 0 to 1 within one float64.
+    """
+
+    scale: Matrix
+    offset: Matrix
+    rise: Matrix
+    base: Matrix
+
+
+@dataclass(frozen=True)
+class Times:
+    """x * by(x), where `by` gives as many columns as x has, or one for all of them."""
+
+    by: Program
 
 
 @dataclass(frozen=True)
@@ -69,7 +113,7 @@ class Forest:
     trees: Trees
 
 
-Step = Affine | UnitRows | Elementwise | Neighbours | Forest
+Step = Affine | UnitRows | Elementwise | RowWise | Smallest | Clip | Ramps | Times | Neighbours | Forest
 Program = tuple[Step, ...]
 """Ends in an Affine that gives the logits (n, K)."""
 
@@ -107,28 +151,59 @@ def widest(program: Program, width: int) -> int:
             width = step.trees.n_outputs
         elif isinstance(step, Elementwise) and step.kind == "squares":
             width *= 2
+        elif isinstance(step, RowWise) and step.kind == "logsumexp":
+            width = 1
+        elif isinstance(step, Smallest):
+            width = step.k
+        elif isinstance(step, Ramps):
+            found = max(found, step.rise.size)
+        elif isinstance(step, Times):
+            found = max(found, widest(step.by, width))
         found = max(found, width)
     return found
 
 
 def arrays(program: Program) -> Mapping[str, NDArray[Any]]:
-    """Everything learned, by name: the last step's as weight and bias, the others' as step.<i>.<name>."""
+    """Everything learned, by name: the last step's as weight and bias, the others' as step.<i>.<name>.
+
+    Steps inside a Times are step.<i>.<j>.<name>.
+    """
+    return {**_named(program[:-1], "step."), "weight": last(program).weight, "bias": last(program).bias}
+
+
+def _named(steps: Program, prefix: str) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
-    for i, step in enumerate(program[:-1]):
+    for i, step in enumerate(steps):
         if isinstance(step, Affine):
-            found |= {f"step.{i}.weight": step.weight, f"step.{i}.bias": step.bias}
+            own: Mapping[str, Any] = {"weight": step.weight, "bias": step.bias}
         elif isinstance(step, Neighbours):
-            found |= {f"step.{i}.anchors": step.anchors, f"step.{i}.values": step.values}
-            found[f"step.{i}.k"] = np.array([step.k])
+            own = {"anchors": step.anchors, "values": step.values, "k": np.array([step.k])}
+        elif isinstance(step, Ramps):
+            own = {"scale": step.scale, "offset": step.offset, "rise": step.rise, "base": step.base}
+        elif isinstance(step, Clip):
+            own = {"ends": np.array([step.low, step.high])}
+        elif isinstance(step, Smallest):
+            own = {"k": np.array([step.k])}
         elif isinstance(step, Forest):
-            found |= {f"step.{i}.{name}": array for name, array in step.trees._asdict().items()}
-    return {**found, "weight": last(program).weight, "bias": last(program).bias}
+            own = step.trees._asdict()
+        else:
+            own = _named(step.by, "") if isinstance(step, Times) else {}
+        found |= {f"{prefix}{i}.{name}": array for name, array in own.items()}
+    return found
 
 
 def described(program: Program) -> list[str]:
-    """The steps by name, in order: affine, unit_rows, an Elementwise's kind, neighbours, trees."""
-    names = {Affine: "affine", UnitRows: "unit_rows", Neighbours: "neighbours", Forest: "trees"}
-    return [step.kind if isinstance(step, Elementwise) else names[type(step)] for step in program]
+    """The steps by name, in order: affine, unit_rows, the kind of an Elementwise or RowWise, neighbours, trees, ..."""
+    return [_name(step) for step in program]
+
+
+def _name(step: Step) -> str:
+    if isinstance(step, Elementwise | RowWise):
+        return step.kind
+    if isinstance(step, Times):
+        return f"times({', '.join(described(step.by))})"
+    names = {UnitRows: "unit_rows", Forest: "trees"}
+    return names.get(type(step), type(step).__name__.lower())
 
 
 def _run_rows(program: Program, features: NDArray[np.floating[Any]]) -> Matrix:
@@ -148,12 +223,31 @@ def _run_step(step: Step, x: Matrix) -> Matrix:
         return _shares(step, x)
     if isinstance(step, Forest):
         return _ask(step, x)
+    if isinstance(step, Elementwise):
+        return _elementwise(step, x)
+    if isinstance(step, RowWise):
+        return softmax(x, axis=1) if step.kind == "softmax" else logsumexp(x, axis=1, keepdims=True)
+    if isinstance(step, Smallest):
+        return np.sort(x, axis=1)[:, : step.k]
+    if isinstance(step, Clip):
+        return np.clip(x, step.low, step.high)
+    if isinstance(step, Times):
+        return x * _run_rows(step.by, x)
+    lifted = np.clip(x[:, :, None] * step.scale + step.offset, 0.0, 1.0)
+    return np.asarray((lifted * step.rise).sum(axis=2) + step.base)
+
+
+def _elementwise(step: Elementwise, x: Matrix) -> Matrix:
     if step.kind == "squares":
         return np.concatenate([x, x * x], axis=1)
     if step.kind == "relu":
         return np.maximum(x, 0.0)
     if step.kind == "log":
         return np.log(np.maximum(x, FLOOR))
+    if step.kind == "sigmoid":
+        return np.asarray(expit(x))
+    if step.kind == "tanh":
+        return np.tanh(x)
     return x * x if step.kind == "square" else 1 / x
 
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plumbline_backend.calibrators.base import PostHoc
-from plumbline_backend.calibrators.matrix import Matrix
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.calibrators.vector import Vector
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import ModelVersion
-from plumbline_backend.heads.program import Program, affine, last
+from plumbline_backend.heads.program import Affine, Program, affine, last
 from plumbline_backend.registry import CALIBRATORS
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
 
 DEFAULT = "temperature"
-SERVING = (DEFAULT, "vector", "matrix")
-"""Calibrators that are linear in the logits, so that they travel inside an exported classifier."""
+SERVING = CALIBRATORS.names()
+MOST_CLASSES = 2_000
+"""Classes up to which a calibrator that is more than a factor travels in exports: its steps hold K x K matrices."""
 
 
 def serving_name(project: Project) -> str:
@@ -34,6 +34,27 @@ def serving_calibrator(project: Project, model: ModelVersion, head: Head) -> Pos
 
     A calibrator with too few answers is the softmax, and says so in `note_`.
     """
+    return project.desk.trust.served_calibrator.of(model, head)
+
+
+class ServedCalibrator:
+    """The project's fitted calibrator, kept until the model, the answers or the choice change."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._key: tuple[Any, ...] = ()
+        self._fitted: PostHoc | None = None
+
+    def of(self, model: ModelVersion, head: Head) -> PostHoc:
+        """The calibrator for this model as the answers stand."""
+        self._project.loop.answers.refresh()
+        key = (model.id, self._project.loop.answers.newest_id, serving_name(self._project))
+        if key != self._key or self._fitted is None:
+            self._fitted, self._key = _fitted(self._project, model, head), key
+        return self._fitted
+
+
+def _fitted(project: Project, model: ModelVersion, head: Head) -> PostHoc:
     name = serving_name(project)
     if name == DEFAULT:
         calibrator = Temperature()
@@ -41,7 +62,6 @@ def serving_calibrator(project: Project, model: ModelVersion, head: Head) -> Pos
         calibrator.note_ = model.metrics["temperature_note"]
         return calibrator
     question = project.question()
-    project.loop.answers.refresh()
     trained = [question.resolve(class_id) for class_id in model.metrics["classes"]]
     stream = project.loop.answers.stream(question, tuple(trained))
     known = stream.targets >= 0
@@ -51,9 +71,10 @@ def serving_calibrator(project: Project, model: ModelVersion, head: Head) -> Pos
 
 
 def folded(program: Program, calibrator: PostHoc) -> tuple[Program, float]:
-    """A head's steps with the calibrator inside the last of them, and the temperature that is left to divide by.
+    """A head's steps with the calibrator's behind them, and the temperature that is left to divide by.
 
-    Raises InputError for a calibrator that is not linear in the logits.
+    What is linear in the logits goes into the head's own last step. Raises InputError for a calibrator of more classes
+    than its steps can hold.
     """
     if isinstance(calibrator, Temperature):
         return program, calibrator.temperature_
@@ -63,23 +84,29 @@ def folded(program: Program, calibrator: PostHoc) -> tuple[Program, float]:
     if isinstance(calibrator, Vector):
         weight = calibrator.factor_[:, None] * final.weight
         bias = calibrator.factor_ * final.bias + calibrator.offset_
-    elif isinstance(calibrator, Matrix):
-        weight = calibrator.matrix_ @ final.weight
-        bias = calibrator.matrix_ @ final.bias + calibrator.offset_
-    else:
+        return (*program[:-1], affine(weight, bias)), 1.0
+    if len(final.bias) > MOST_CLASSES:
         raise InputError(
-            f"calibrator {calibrator.name!r} is not linear in the logits; expected one of {', '.join(SERVING)}"
+            f"calibrator {calibrator.name!r} with {len(final.bias):,} classes: found more than the {MOST_CLASSES:,} "
+            "that an exported classifier holds; expected temperature or vector"
         )
-    return (*program[:-1], affine(weight, bias)), 1.0
+    first, *rest = calibrator.program(len(final.bias))
+    if isinstance(first, Affine):
+        weight, bias = first.weight @ final.weight, first.weight @ final.bias + first.bias
+        return (*program[:-1], affine(weight, bias), *rest), 1.0
+    return (*program, first, *rest), 1.0
 
 
 def calibration_note(calibrator: PostHoc) -> str:
     """What the model card says of the calibrator beside its temperature; empty when there is nothing to say."""
     if isinstance(calibrator, Temperature):
         return calibrator.note_
+    name = calibrator.name.replace("_", " ")
     if not calibrator.fitted_:
-        return f"{calibrator.name} scaling was chosen, but {calibrator.note_}"
+        return f"{name} scaling was chosen, but {calibrator.note_}"
+    changes = "may change" if calibrator.changes_predictions else "never changes"
+    warning = f"; {calibrator.note_}" if calibrator.note_ else ""
     return (
-        f"{calibrator.name} scaling, fitted on {calibrator.n_:,} random-stream answers, is part of the last step's "
-        "weight and bias; it may change which class is likeliest"
+        f"{name} scaling, fitted on {calibrator.n_:,} random-stream answers, is part of the model's last steps; it "
+        f"{changes} which class is likeliest{warning}"
     )

@@ -26,7 +26,7 @@ from plumbline_backend.trust.annotators import AnnotatorReport, annotator_report
 from plumbline_backend.trust.outside import read_predictions
 from plumbline_backend.trust.predictions import Predictions, from_proba
 from plumbline_backend.trust.scope import ScopeDesk
-from plumbline_backend.trust.serving import SERVING
+from plumbline_backend.trust.serving import SERVING, ServedCalibrator
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -68,6 +68,7 @@ class Trust:
     def __init__(self, project: Project, store: Store, jobs: Jobs) -> None:
         self._project, self._store, self._jobs = project, store, jobs
         self.scope = ScopeDesk(project, jobs)
+        self.served_calibrator = ServedCalibrator(project)
         self.folder = project.exports_folder.parent.parent / "trust" / project.slug
 
     def judges(self) -> list[JudgeChoice]:
@@ -146,7 +147,7 @@ class Trust:
     def use_calibrator(self, name: str) -> None:
         """Serve with this calibrator from now on: predictions, reports and exports go through it.
 
-        Raises InputError for one that cannot travel in an exported classifier.
+        Raises InputError for a name that is no calibrator's.
         """
         if name not in SERVING:
             raise InputError(f"calibrator to serve with: found {name!r}; {did_you_mean(name, SERVING)}")

@@ -17,10 +17,15 @@ from plumbline_backend.exporters.classifier.onnx_program import write_program
 from plumbline_backend.exporters.classifier.sklearn_program import classifier_steps
 from plumbline_backend.heads.program import (
     Affine,
+    Clip,
     Elementwise,
     Forest,
     Neighbours,
     Program,
+    Ramps,
+    RowWise,
+    Smallest,
+    Times,
     UnitRows,
     affine,
     arrays,
@@ -34,6 +39,9 @@ from plumbline_backend.heads.trees import of_boosting, of_random_forest, run_tre
 TRUSTED = [
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "scipy.special._logsumexp.softmax",
+    "scipy.special._logsumexp.logsumexp",
+    "numpy.sort",
 ]
 N, D, K = 60, 4, 3
 
@@ -69,6 +77,14 @@ def neighbours() -> tuple[Affine, Neighbours]:
     return lift, Neighbours(np.c_[x[:40], np.zeros(40)], np.eye(K)[y[:40]], 5)
 
 
+CURVES = Ramps(
+    np.array([[2.0, 4.0], [1.0, 0.0], [2.0**53, 0.0], [0.0, 0.0]]),
+    np.array([[0.0, -2.0], [0.0, 0.0], [-0.5 * 2**53, 0.0], [0.0, 0.0]]),
+    np.array([[0.5, 0.25], [1.0, 0.0], [0.3, 0.0], [0.0, 0.0]]),
+    np.array([0.1, 0.0, 0.2, 0.7]),
+)
+"""0.1 to 0.6 over [0, 0.5] and on to 0.85 at 0.75; the line itself; a step of 0.3 right above 0.5; a constant."""
+
 # fmt: off
 PROGRAMS: dict[str, Program] = {
     "one matrix": (random_affine(K, D),),
@@ -86,6 +102,12 @@ PROGRAMS: dict[str, Program] = {
         Elementwise("log"),
         affine(np.eye(2)),
     ),
+    "rows": (RowWise("softmax"), Elementwise("log"), random_affine(K, D)),
+    "log of a sum": (RowWise("logsumexp"), Elementwise("tanh"), random_affine(K, 1)),
+    "smallest": (Smallest(2), Clip(-0.5, 1.5), random_affine(K, 2)),
+    "ramps": (Elementwise("sigmoid"), CURVES, Elementwise("log"), affine(np.eye(K, D))),
+    "a factor for all": (Times((random_affine(1, D), Elementwise("sigmoid"))), affine(np.eye(K, D))),
+    "a factor for each": (Times((random_affine(D, D), RowWise("softmax"))), random_affine(K, D)),
     "boosted": (boosted(), affine(np.eye(K))),
     "boosted two": (boosted(2), affine([[0.0], [1.0]])),
 }
@@ -133,6 +155,11 @@ def test_steps_by_hand() -> None:
     near = Neighbours(np.array([[1.0], [-2.0], [9.0]]), np.array([[1.0, 0], [0, 1], [0, 1]]), 2)
     np.testing.assert_allclose(run((near,), np.array([[0.0]])), [[0.8, 0.2]])
     np.testing.assert_array_equal(run((Elementwise("squares"),), np.array([[3.0]])), [[3.0, 9.0]])
+    x = np.array([[0.25, 0.25, 0.5, 0.9], [0.75, 2.0, np.nextafter(0.5, 1), -3]])
+    np.testing.assert_allclose(run((CURVES,), x), [[0.35, 0.25, 0.2, 0.7], [0.85, 1.0, 0.5, 0.7]], rtol=1e-15)
+    half = Times((affine([[0.0, 0.0]], 0.5),))
+    np.testing.assert_array_equal(run((half,), np.array([[3.0, -4.0]])), [[1.5, -2.0]])
+    np.testing.assert_array_equal(run((Smallest(2),), np.array([[3.0, -4.0, 1.0]])), [[-4.0, 1.0]])
 
 
 def test_what_was_learned_has_names() -> None:
@@ -144,6 +171,10 @@ def test_what_was_learned_has_names() -> None:
     assert "step.0.threshold" in arrays(PROGRAMS["forest"])
     assert widest(PROGRAMS["neighbours"], D) == 40
     assert widest(PROGRAMS["squares"], D) == 2 * D
+    assert widest(PROGRAMS["ramps"], D) == 2 * D
+    assert described(PROGRAMS["a factor for all"]) == ["times(affine, sigmoid)", "affine"]
+    assert "step.0.0.weight" in arrays(PROGRAMS["a factor for all"])
+    assert "step.1.rise" in arrays(PROGRAMS["ramps"])
 
 
 def test_a_program_ends_in_logits() -> None:

@@ -26,6 +26,9 @@ TRUSTED = {
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": (
         " `TreePredictor` is scikit-learn's own boosted tree."
     ),
+    "scipy.special._logsumexp.softmax": " `softmax` is SciPy's own function.",
+    "scipy.special._logsumexp.logsumexp": " `logsumexp` is SciPy's own function.",
+    "numpy.sort": " `numpy.sort` sorts the numbers of a row.",
 }
 """Why the reader of estimator.skops is asked to trust a type."""
 

@@ -8,11 +8,16 @@ from plumbline_backend.exporters.classifier.graph import ML, GraphWriter
 from plumbline_backend.heads.program import (
     FLOOR,
     Affine,
+    Clip,
     Elementwise,
     Forest,
     Neighbours,
     Program,
+    Ramps,
+    RowWise,
+    Smallest,
     Step,
+    Times,
     UnitRows,
 )
 from plumbline_backend.heads.trees import Trees
@@ -36,7 +41,41 @@ def _write(graph: GraphWriter, step: Step, x: str) -> str:
         return graph.op("Div", x, graph.op("Where", graph.op("Equal", lengths, zero), one, lengths))
     if isinstance(step, Elementwise):
         return _elementwise(graph, step, x)
+    if isinstance(step, RowWise):
+        return graph.op("Softmax", x, axis=1) if step.kind == "softmax" else _log_sum(graph, x)
+    if isinstance(step, Smallest):
+        return graph.two("TopK", x, graph.constant(np.array([step.k])), axis=1, largest=0, sorted=1)[0]
+    if isinstance(step, Clip):
+        return _between(graph, x, step.low, step.high)
+    if isinstance(step, Times):
+        return graph.op("Mul", x, write_program(graph, step.by, x))
+    if isinstance(step, Ramps):
+        return _ramps(graph, step, x)
     return _neighbours(graph, step, x) if isinstance(step, Neighbours) else _forest(graph, step, x)
+
+
+def _log_sum(graph: GraphWriter, x: str) -> str:
+    """log of the sum of exponentials, with the largest taken out first."""
+    top = graph.op("ReduceMax", x, axes=[1], keepdims=1)
+    total = _row_sums(graph, graph.op("Exp", graph.op("Sub", x, top)))
+    return graph.op("Add", graph.op("Log", total), top)
+
+
+def _between(graph: GraphWriter, x: str, low: float, high: float) -> str:
+    return graph.op(
+        "Min",
+        graph.op("Max", x, graph.constant(np.float64(low))),
+        graph.constant(np.float64(high)),
+    )
+
+
+def _ramps(graph: GraphWriter, step: Ramps, x: str) -> str:
+    column = graph.op("Unsqueeze", x, graph.constant(np.array([2])))
+    scaled = graph.op("Mul", column, graph.double(step.scale))
+    lifted = _between(graph, graph.op("Add", scaled, graph.double(step.offset)), 0.0, 1.0)
+    risen = graph.op("Mul", lifted, graph.double(step.rise))
+    total = graph.op("ReduceSum", risen, graph.constant(np.array([2])), keepdims=0)
+    return graph.op("Add", total, graph.double(step.base))
 
 
 def _elementwise(graph: GraphWriter, step: Elementwise, x: str) -> str:
@@ -46,8 +85,8 @@ def _elementwise(graph: GraphWriter, step: Elementwise, x: str) -> str:
         return graph.op("Relu", x)
     if step.kind == "square":
         return graph.op("Mul", x, x)
-    if step.kind == "reciprocal":
-        return graph.op("Reciprocal", x)
+    if step.kind in ("reciprocal", "sigmoid", "tanh"):
+        return graph.op(step.kind.capitalize(), x)
     return graph.op("Log", graph.op("Max", x, graph.constant(np.float64(FLOOR))))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit, logsumexp, softmax
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import StackingClassifier
 from sklearn.frozen import FrozenEstimator
@@ -26,12 +28,18 @@ from plumbline_backend.exporters.classifier.bundle import Array
 from plumbline_backend.heads.program import (
     FLOOR,
     Affine,
+    Clip,
     Elementwise,
     Forest,
     Neighbours,
     Program,
+    Ramps,
+    RowWise,
+    Smallest,
     Step,
+    Times,
     UnitRows,
+    affine,
     last,
 )
 
@@ -105,7 +113,7 @@ def labels_steps(program: Program, width: int, temperature: float, classes: Sequ
 
 
 def _word(step: Step) -> str:
-    return step.kind if isinstance(step, Elementwise) else type(step).__name__.lower()
+    return step.kind if isinstance(step, Elementwise | RowWise) else type(step).__name__.lower()
 
 
 def _outputs(step: Neighbours | Forest) -> int:
@@ -117,21 +125,73 @@ def _transformer(step: Step, width: int) -> Any:
         return _affine(step)
     if isinstance(step, UnitRows):
         return Normalizer().fit(np.zeros((1, width)))
-    if not isinstance(step, Elementwise):
-        raise TypeError(f"{type(step).__name__} is no transformer")
+    if isinstance(step, Elementwise):
+        return _elementwise(step, width)
+    if isinstance(step, RowWise):
+        named = {"axis": 1} if step.kind == "softmax" else {"axis": 1, "keepdims": True}
+        return _function(softmax if step.kind == "softmax" else logsumexp, width, named)
+    if isinstance(step, Smallest):
+        return Pipeline(
+            [
+                ("sort", _function(np.sort, width, {"axis": 1})),
+                ("first", _affine(affine(np.eye(step.k, width)))),
+            ]
+        )
+    if isinstance(step, Clip):
+        return _clip(width, step.low, step.high)
+    if isinstance(step, Ramps):
+        return _ramps(step)
+    if isinstance(step, Times):
+        return _times(step, width)
+    raise TypeError(f"{type(step).__name__} is no transformer")
+
+
+def _function(function: Any, width: int, named: dict[str, Any] | None = None) -> FunctionTransformer:
+    return FunctionTransformer(function, kw_args=named).fit(np.ones((1, width)))
+
+
+def _elementwise(step: Elementwise, width: int) -> Any:
     if step.kind == "relu":
-        return _clip_below(width, 0.0)
+        return _clip(width, 0.0)
     if step.kind == "log":
-        parts = [
-            ("floor", _clip_below(width, FLOOR)),
-            ("log", FunctionTransformer(np.log).fit(np.ones((1, width)))),
+        return Pipeline([("floor", _clip(width, FLOOR)), ("log", _function(np.log, width))])
+    if step.kind == "squares":
+        both = [("x", FunctionTransformer()), ("squared", FunctionTransformer(np.square))]
+        return FeatureUnion(both).fit(np.zeros((1, width)))
+    functions = {"square": np.square, "reciprocal": np.reciprocal, "sigmoid": expit, "tanh": np.tanh}
+    return _function(functions[step.kind], width)
+
+
+def _ramps(step: Ramps) -> ColumnTransformer:
+    """For each column as many copies as it has points, scaled and clipped to [0, 1], then added up by their rise."""
+    curves = []
+    for k, (scale, offset, rise) in enumerate(zip(step.scale, step.offset, step.rise, strict=True)):
+        own = np.flatnonzero(rise) if rise.any() else np.array([0])
+        ramp = MinMaxScaler(clip=True).fit(np.array([[0.0], [1.0]]) * np.ones(len(own)))
+        ramp.scale_, ramp.min_ = scale[own], offset[own]
+        total = _affine(affine(rise[None, own], step.base[k]))
+        curves.append((str(k), FrozenEstimator(Pipeline([("ramps", ramp), ("sum", total)])), [k] * len(own)))
+    return ColumnTransformer(curves).fit(np.zeros((1, len(step.base))))
+
+
+def _times(step: Times, width: int) -> Pipeline:
+    """x y as ((x + y)^2 - (x - y)^2) / 4: scikit-learn has no product of columns."""
+    by: list[tuple[str, Any]] = []
+    x = np.ones((1, width))
+    for i, inner in enumerate(step.by):
+        transformer = _transformer(inner, x.shape[1])
+        by.append((f"{i}_{_word(inner)}", transformer))
+        x = transformer.transform(x)
+    both = FeatureUnion([("x", FunctionTransformer()), ("by", FrozenEstimator(Pipeline(by)))])
+    one, other = np.eye(width), np.eye(width) if x.shape[1] == width else np.ones((width, 1))
+    return Pipeline(
+        [
+            ("both", both.fit(np.ones((1, width)))),
+            ("sums", _affine(affine(np.block([[one, other], [one, -other]])))),
+            ("squares", _function(np.square, 2 * width)),
+            ("product", _affine(affine(np.hstack([one, -one]) / 4))),
         ]
-        return Pipeline(parts)
-    if step.kind in ("square", "reciprocal"):
-        function = np.square if step.kind == "square" else np.reciprocal
-        return FunctionTransformer(function).fit(np.ones((1, width)))
-    both = [("x", FunctionTransformer()), ("squared", FunctionTransformer(np.square))]
-    return FeatureUnion(both).fit(np.zeros((1, width)))
+    )
 
 
 def _affine(step: Affine) -> Pipeline:
@@ -151,9 +211,9 @@ def _affine(step: Affine) -> Pipeline:
     return Pipeline([("ones", ones), ("product", product)])
 
 
-def _clip_below(width: int, low: float) -> MinMaxScaler:
-    """max(x, low): MinMaxScaler with scale 1 and offset 0 that clips."""
-    clip = MinMaxScaler(feature_range=(low, _TOP), clip=True).fit(np.zeros((2, width)))
+def _clip(width: int, low: float, high: float = _TOP) -> MinMaxScaler:
+    """x within [low, high]: MinMaxScaler with scale 1 and offset 0 that clips."""
+    clip = MinMaxScaler(feature_range=(low, high), clip=True).fit(np.zeros((2, width)))
     clip.scale_, clip.min_ = np.ones(width), np.zeros(width)
     return clip
 
