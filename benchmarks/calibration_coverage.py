@@ -5,8 +5,9 @@
 
 The 10,000 test answers of a WideResNet on CIFAR-10 are the population, as given and after temperature scaling; samples
 of n are drawn with replacement, each from a seed of its own. Baseline in the same run: the percentile bootstrap of ECE
-with 200 resamples. A run stops after --seconds and the next one goes on where the result file stands, so that a long
-measurement can be made in pieces; --again starts over.
+with 100 resamples. A run stops after --seconds and the next one goes on where the result file stands, so that a long
+measurement can be made in pieces; --again starts over. With 500 samples a coverage of .95 is seen between .931 and .969
+in 95 % of runs: of a hundred figures a few lie outside by chance.
 
 Of a diagram or a curve every point counts as an interval of its own; their coverage is the mean over points. A bin's
 truth is the population's accuracy between the bin's ends, a class's the population's error in the sample's bins, a
@@ -19,7 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,37 +30,31 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from common import RESULTS, environment, write
+from coverage_shown import Answers, Shown, agreement, agreement_truth, decisions, people, sets, slices
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain import calibration_errors as errors
 from plumbline_backend.domain.calibration_cells import N_BINS, cells_of, mass_starts
 from plumbline_backend.domain.calibration_scores import brier_parts
-from plumbline_backend.domain.calibration_sets import evaluate_sets
 from plumbline_backend.domain.calibration_summary import _ERRORS, _OTHERS, summarise
 from plumbline_backend.domain.reliability import Reliability
 
 NETWORK = "wideresnet-16-4-cifar-10"
 BASELINE = "baseline: percentile bootstrap of ece"
-BASELINE_RESAMPLES = 200
+BASELINE_RESAMPLES = 100
 RISK_POINTS = 10
+SEED = 11
 
 
 class Population(NamedTuple):
-    """What samples are drawn from. proba (n, K); the rest (n,); truth: every figure of the whole."""
+    """What samples are drawn from. proba (n, K); the rest (n,); truth: every figure of the whole; answers: the same
+    for what `coverage_shown` measures."""
 
     proba: NDArray[np.float64]
     targets: NDArray[np.int64]
     confidence: NDArray[np.float64]
     correct: NDArray[np.bool_]
     truth: dict[str, float]
-
-
-class Shown(NamedTuple):
-    """One interval and what it should hold."""
-
-    name: str
-    truth: float
-    low: float
-    high: float
+    answers: Answers
 
 
 def main() -> None:
@@ -76,10 +72,16 @@ def main() -> None:
     scaled = softmax(logits / Temperature().fit(logits, targets).temperature_, axis=1)
     until = time.perf_counter() + options.seconds
     counts = {} if options.again else _so_far(options.n)
-    for name, proba in (("as given", softmax(logits, axis=1)), ("temperature", scaled)):
-        counts[name] = coverage(
-            population(proba, targets), options.n, options.resamples, until, counts.get(name, {})
-        )
+    states = {"as given": softmax(logits, axis=1), "temperature": scaled}
+    for name, other in (("as given", "temperature"), ("temperature", "as given")):
+        of = population(states[name], targets, states[other])
+        draw = partial(sample, of, options.n)
+        counts[name] = coverage(draw, options.resamples, until, counts.get(name, {}))
+    table = people()
+    draw = partial(agreement, table, agreement_truth(table))
+    counts["people, 100 items"] = coverage(
+        draw, options.resamples, until, counts.get("people, 100 items", {})
+    )
     write(
         "calibration_coverage",
         {
@@ -98,8 +100,10 @@ def _so_far(n: int) -> dict[str, Any]:
     return dict(kept["coverage"]) if kept.get("n") == n else {}
 
 
-def population(proba: NDArray[np.float64], targets: NDArray[np.int64]) -> Population:
-    """The whole network's answers with every figure's true value."""
+def population(
+    proba: NDArray[np.float64], targets: NDArray[np.int64], other: NDArray[np.float64]
+) -> Population:
+    """The whole network's answers with every figure's true value; other: as another calibrator has them."""
     confidence, correct = np.minimum(proba.max(axis=1), 1.0), proba.argmax(axis=1) == targets
     own = proba[np.arange(len(targets)), targets]
     cells = cells_of(confidence, correct)
@@ -109,10 +113,16 @@ def population(proba: NDArray[np.float64], targets: NDArray[np.int64]) -> Popula
     truth["nll"] = float(-np.log(own).mean())
     truth["brier"] = float(((proba**2).sum(axis=1) - 2 * own + 1).mean())
     truth["accuracy"] = float(correct.mean())
-    return Population(proba, targets, confidence, correct, truth)
+    loss_gap = np.log(other[np.arange(len(targets)), targets] / own)
+    return Population(proba, targets, confidence, correct, truth, Answers(proba, targets, loss_gap))
 
 
-def coverage(of: Population, n: int, resamples: int, until: float, before: dict[str, Any]) -> dict[str, Any]:
+def coverage(
+    draw: Callable[[np.random.Generator], Iterable[Shown]],
+    resamples: int,
+    until: float,
+    before: dict[str, Any],
+) -> dict[str, Any]:
     """For each figure the share of intervals that hold the truth, lie above it, lie below it, and their mean width.
 
     before: what an earlier piece returned; its samples are not drawn again.
@@ -123,7 +133,7 @@ def coverage(of: Population, n: int, resamples: int, until: float, before: dict[
         for name, row in before.get("sums", {}).items()
     }
     while done < resamples and time.perf_counter() < until:
-        for name, truth, low, high in sample(of, n, np.random.default_rng([7, done])):
+        for name, truth, low, high in draw(np.random.default_rng([SEED, done])):
             slack = 1e-9
             above, below = truth < low - slack, truth > high + slack
             sums.setdefault(name, np.zeros(5))
@@ -156,7 +166,9 @@ def sample(of: Population, n: int, rng: np.random.Generator) -> Iterator[Shown]:
     for threshold, _, risk in found.risk_coverage[:: max(1, len(found.risk_coverage) // RISK_POINTS)]:
         accepted = of.confidence >= threshold
         yield Shown("risk among accepted", float(1 - of.correct[accepted].mean()), risk.low, risk.high)
-    yield from _sets(of, fit, rows)
+    yield from sets(of.answers, fit, rows)
+    yield from decisions(of.answers, rows)
+    yield from slices(of.answers, rows)
     resampled = [
         errors.ece(cells_of(of.confidence[again], of.correct[again]))
         for again in rows[rng.integers(n, size=(BASELINE_RESAMPLES, n))]
@@ -184,16 +196,6 @@ def _bins(of: Population, bins: Reliability) -> Iterator[Shown]:
     for k in range(len(bins.count)):
         inside = (of.confidence >= bins.edge_low[k]) & (of.confidence <= bins.edge_high[k])
         yield Shown("accuracy of a bin", float(of.correct[inside].mean()), bins.low[k], bins.high[k])
-
-
-def _sets(of: Population, fit: NDArray[np.int64], rows: NDArray[np.int64]) -> Iterator[Shown]:
-    """Coverage and size of LAC sets whose threshold comes from another sample."""
-    calibration = (of.proba[fit], of.targets[fit])
-    shown = evaluate_sets(calibration, (of.proba[rows], of.targets[rows]), "lac")
-    whole = evaluate_sets(calibration, (of.proba, of.targets), "lac")
-    for name in ("coverage", "size", "empty"):
-        part = getattr(shown, name)
-        yield Shown(f"sets: {name}", getattr(whole, name).value, part.low, part.high)
 
 
 if __name__ == "__main__":

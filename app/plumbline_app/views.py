@@ -73,7 +73,9 @@ PARTS: dict[str, frozenset[str]] = {
     "desk.map": frozenset(
         {"stamp", "running", "points", "select", "more_like", "layouts", "colours", "at", "picture"}
     ),
-    "desk.health": frozenset({"running", "last", "conflicts", "changed_minds", "balance"}),
+    "desk.health": frozenset({"running", "last", "conflicts", "changed_minds", "balance", "features"}),
+    "desk.health.features": frozenset({"running", "last", "shift"}),
+    "trust": frozenset({"measured", "judges", "predictions", "operating_point"}),
     "desk.trust": frozenset({"measured", "judges", "annotators", "predictions", "scope", "operating_point"}),
     "desk.trust.scope": frozenset({"chosen", "kept", "last"}),
     "desk.team": frozenset({"progress", "agreement", "disputes", "overlap", "is_blind", "comments"}),

@@ -52,6 +52,7 @@ from plumbline_backend.pool.pool import Pool
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
 from plumbline_backend.store.draws import Draw
+from plumbline_backend.trust.graders import GraderTrust
 
 
 class GradingProject:
@@ -74,6 +75,7 @@ class GradingProject:
             store, row.id, row.n_items, self.book.overall_id, int(self.kept.read()["seed"])
         )
         self.bench = JudgeBench(self, store, jobs, self.kept)
+        self.trust = GraderTrust(self, jobs)
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from plumbline_backend import classifier_export, exports, report
+from plumbline_backend import classifier_export, exports, report, stated
 from plumbline_backend.counting import Counting
 from plumbline_backend.desk import Desk
 from plumbline_backend.domain import schema
@@ -19,6 +19,7 @@ from plumbline_backend.domain.types import (
     Ask,
     Job,
     Judge,
+    JudgeKind,
     Judgement,
     ModelVersion,
     NewJudgement,
@@ -43,6 +44,8 @@ from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
 
 MAX_NOTE_LENGTH = 10_000
+OUTSIDE_KINDS: tuple[JudgeKind, ...] = ("llm", "rule", "assertion")
+"""Judges that answer from outside; answers of an imported judge would count as labels."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,18 @@ class Project:
             raise InputError(f"person: found {name!r}; expected 1 to 100 printable characters")
         return self._store.judges.ensure(self.row.id, "person", clean)
 
+    def outside_judge(self, name: str, kind: JudgeKind = "llm") -> Judge:
+        """A judge that is no person, such as an LLM grader, whose answers with probabilities are recorded here.
+
+        It is measured against people and never learnt from. Raises InputError for a kind that lives elsewhere.
+        """
+        if kind not in OUTSIDE_KINDS:
+            raise InputError(f"judge kind: found {kind!r}; expected one of {', '.join(OUTSIDE_KINDS)}")
+        clean = " ".join(name.split())
+        if not clean or len(clean) > 100 or not clean.isprintable():
+            raise InputError(f"judge: found {name!r}; expected 1 to 100 printable characters")
+        return self._store.judges.ensure(self.row.id, kind, clean)
+
     # Judgements
 
     def record(
@@ -126,13 +141,18 @@ class Project:
         seconds: float | None = None,
         query_id: int | None = None,
         stratum: Stratum = "browse",
+        proba: Mapping[str, float] | None = None,
     ) -> Judgement:
         """Write one judgement; when this returns it is on disk. The same `client_uuid` again changes nothing.
 
-        Raises InputError for an item, class, state or note that is not valid.
+        proba: the probability of each class by id that the judge states; its answer is then the likeliest unless one
+        is given. Raises InputError for an item, class, state, note or probabilities that are not valid.
         """
-        self._check(item, answer, state, note, seconds, client_uuid)
         question = self.question()
+        row = None if proba is None else stated.as_row(question, proba)
+        if proba is not None and answer is None and state == "answered":
+            answer = stated.answer_of(question, proba)
+        self._check(item, answer, state, note, seconds, client_uuid)
         if answer is not None:
             answer = self.loop.kind.form.checked(question, answer)
         return self.loop.record(
@@ -144,6 +164,7 @@ class Project:
                 client_uuid=client_uuid,
                 state=state,
                 answer=answer,
+                proba=row,
                 note=note,
                 seconds=seconds,
                 query_id=query_id,

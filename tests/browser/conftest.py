@@ -21,7 +21,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from plumbline_app.session import MAX_PERSON_LENGTH, PERSON_COOKIE, THEME_COOKIE, person_cookie
 from plumbline_backend.workspace import open_workspace
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
 SCRIPT = '<script>window.hacked = true</script><img src=x onerror="window.hacked=true"><b>not bold</b>'
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),

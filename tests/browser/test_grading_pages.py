@@ -19,7 +19,7 @@ WITHIN_MS = 30_000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server over two grading projects, with the scripted model as its language model."""
+    """A server over four grading projects, with the scripted model as its language model."""
     folder = tmp_path_factory.mktemp("grading")
     write_outputs(folder / "outputs.jsonl")
     with open_workspace(
@@ -33,6 +33,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         short = judged.add_criterion("Short", "No more than 40 words.", by="test")
         judge = judged.add_judge(short.id, "llm", "counts words", {"grader": "binary"})
         judged.wait(judged.run_judge(judge.id))
+        stated = workspace.import_outputs(folder / "outputs.jsonl", "stated")
+        for name, most, judge_name in (("Short", 40, "counts words"), ("Shorter", 10, "counts more")):
+            criterion = stated.add_criterion(name, f"No more than {most} words.", by="test")
+            judge = stated.add_judge(criterion.id, "llm", judge_name, {"grader": "binary"})
+            stated.wait(stated.run_judge(judge.id))
     (folder / "workspace" / "config.toml").write_text('llm_base_url = "scripted"\n')
     server = Server(folder / "workspace")
     server.start()
@@ -335,3 +340,30 @@ def test_a_project_of_the_other_kind_is_pointed_out(new_context: Contexts, serve
     expect(page.get_by_text("it has no labels, see its grading page")).to_be_visible()
     page.goto(f"{server.url}/p/{SLUG}")
     expect(page).to_have_url(f"{server.url}/p/{SLUG}/grade")
+
+
+def test_graders_are_measured_together_on_the_calibration_page(new_context: Contexts, server: Server) -> None:
+    watched = opened(new_context, server, "/p/fresh/calibration", person="early")
+    page = watched.page
+    expect(page.get_by_text("Nothing to measure yet")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_role("link", name="Go to the judges")).to_be_visible()
+    assert watched.wrong == []
+    grade_some(server, "stated", 36, lambda text: not is_long(text))
+    watched = opened(new_context, server, "/p/stated/alignment", person="measurer")
+    page = watched.page
+    page.get_by_role("link", name="Calibration").click()
+    expect(page.get_by_text("outputs drawn for grading")).to_be_visible(timeout=WITHIN_MS)
+    page.get_by_label("Judges to compare").click()
+    page.locator("[role=option], [role=menuitem]").filter(has_text="counts more on Shorter (n = 36)").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Measure").click()
+    figures = page.get_by_role("region", name="All figures")
+    expect(figures.locator("tbody tr")).to_have_count(19, timeout=90_000)
+    for judge in ("counts words on Short", "counts more on Shorter"):
+        expect(page.get_by_role("heading", name=judge)).to_be_visible()
+        expect(figures.locator("thead")).to_contain_text(f"{judge}, as given")
+    expect(page.get_by_role("region", name="Figures per class").first.locator("tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="Keep this threshold").first.click()
+    expect(page.get_by_text("Kept: fail from 0.5 on")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_role("button", name="Use it from now on")).to_have_count(0)
+    assert watched.wrong == []

@@ -16,7 +16,7 @@ from plumbline_app.theme import Tokens
 from plumbline_backend.domain.calibration_scores import bayes_threshold
 from plumbline_backend.domain.errors import InputError, PlumblineError
 from plumbline_backend.domain.intervals import wilson
-from plumbline_backend.trust.trust import OperatingChoice
+from plumbline_backend.trust.measured import OperatingChoice
 
 
 class OperatingPoints(Protocol):

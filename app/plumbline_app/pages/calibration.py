@@ -14,13 +14,20 @@ from plumbline_app.components.layout import card, fill, line, page_column, place
 from plumbline_app.components.scope_card import ScopeCard
 from plumbline_app.components.upload import Upload
 from plumbline_app.components.words import heading, notice, sentence
+from plumbline_app.pages.grading_page import SECTIONS as GRADING_SECTIONS
 from plumbline_app.pages.page import Page
+from plumbline_app.session import Session
 from plumbline_app.theme import tokens
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.types import Job
-from plumbline_backend.trust.trust import MIN_ITEMS, SPLITS
+from plumbline_backend.trust.measured import MIN_ITEMS, SPLITS, MeasuredJudges
 
 BELOW = "Stated probabilities against what people said, on items that no head was trained on."
+BELOW_GRADERS = (
+    "The probability that a judge gives to a pass against people's grades, on outputs drawn for grading that the judge "
+    "was not shown as examples. Where chosen judges steer the draws, outputs they fail are drawn as often as those "
+    "they pass: figures are of the graded outputs."
+)
 OUTSIDE = (
     "NPZ with probs or logits and labels, or CSV or Parquet with columns label and prob_CLASS for each class."
 )
@@ -31,8 +38,20 @@ class CalibrationPage(Page):
 
     section = "calibration"
     heading = "Calibration"
+    any_kind = True
 
     split = param.Selector(default="random:0", objects=list(SPLITS.values()))
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        if session.grading is not None:
+            self.sections = GRADING_SECTIONS  # type: ignore[misc]
+
+    @property
+    def trust(self) -> MeasuredJudges:
+        """The judges of the project, whichever kind it is."""
+        grading = self.session.grading
+        return self.project.desk.trust if grading is None else grading.trust
 
     def __panel__(self) -> Viewable:
         self._drawing = threading.Lock()
@@ -49,7 +68,7 @@ class CalibrationPage(Page):
         choose = line(self._judges, self._split, self._measure)
         outside = card("Predictions of a model outside", OUTSIDE, self._upload)
         return page_column(
-            heading("Calibration", BELOW),
+            heading("Calibration", BELOW if self.session.grading is None else BELOW_GRADERS),
             choose,
             self._job_row,
             self._said,
@@ -62,7 +81,11 @@ class CalibrationPage(Page):
         """List the judges and draw the newest run."""
         self._list()
         self._draw()
-        if self._scope_card is None and self.project.loop.newest_model() is not None:
+        if (
+            self.session.grading is None
+            and self._scope_card is None
+            and self.project.loop.newest_model() is not None
+        ):
             self._scope_card = ScopeCard(self.project, self.session.workspace.jobs)
             fill(self._scope, self._scope_card)
 
@@ -72,30 +95,37 @@ class CalibrationPage(Page):
             self._scope_card.poll()
 
     def _list(self) -> None:
-        judges = self.project.desk.trust.judges()
+        judges = self.trust.judges()
         self._keys = {f"{judge.name} (n = {judge.n:,})": judge.key for judge in judges}
         enough = [f"{judge.name} (n = {judge.n:,})" for judge in judges if judge.n >= MIN_ITEMS]
         kept = [name for name in self._judges.value if name in self._keys] or enough[:1]
         self._judges.param.update(options=list(self._keys), value=kept)
         self._measure.disabled = not enough
         if not enough:
-            n = judges[0].n if judges else 0
+            fill(self._said, self._too_few(max((judge.n for judge in judges), default=0)))
+
+    def _too_few(self, n: int) -> Viewable:
+        """What to do while no judge has enough items."""
+        base, need = (
+            f"/p/{self.session.slug}",
+            f"at least {MIN_ITEMS} are needed, half to fit on and half to show",
+        )
+        if self.session.grading is not None:
             text = (
-                f"The largest number of random-stream answers beside a judge's probabilities is {n}; "
-                f"at least {MIN_ITEMS} are needed, half to fit on and half to show. Answer more items, or bring an "
-                "outside model's file."
+                f"The largest number of graded outputs with a judge's probability is {n}; {need}. Run an LLM grader "
+                "that gives log-probabilities, or a trained head, and grade more outputs as they are drawn."
             )
-            fill(
-                self._said,
-                notice(
-                    "Nothing to measure yet", text, link=(f"/p/{self.session.slug}/label", "Go to labelling")
-                ),
-            )
+            return notice("Nothing to measure yet", text, link=(f"{base}/judges", "Go to the judges"))
+        text = (
+            f"The largest number of random-stream answers beside a judge's probabilities is {n}; {need}. Answer more "
+            "items, or bring an outside model's file."
+        )
+        return notice("Nothing to measure yet", text, link=(f"{base}/label", "Go to labelling"))
 
     def _start(self) -> None:
         keys = [self._keys[name] for name in self._judges.value if name in self._keys]
         try:
-            job = self.project.desk.trust.start(keys, self._split.value)
+            job = self.trust.start(keys, self._split.value)
         except PlumblineError as error:
             fill(self._said, notice("Not measured", str(error), tone="bad"))
             return
@@ -111,15 +141,22 @@ class CalibrationPage(Page):
 
     def _draw(self) -> None:
         with self._drawing:
-            views = self.project.desk.trust.measured()
+            views = self.trust.measured()
             fill(self._body)
             if not views:
                 if self._keys:
                     fill(self._body, sentence("Nothing is measured yet. Choose judges and press Measure."))
                 return
-            used = str(self.project.settings().get("calibrator", "temperature"))
-            trust = self.project.desk.trust
-            fill(self._body, CalibrationView(views, tokens(self.session.dark), self._use, used, trust))
+            fill(
+                self._body,
+                CalibrationView(views, tokens(self.session.dark), self._use, self._used(), self.trust),
+            )
+
+    def _used(self) -> str:
+        """The calibrator that the head is served with; graders are served with none."""
+        if self.session.grading is not None:
+            return ""
+        return str(self.project.settings().get("calibrator", "temperature"))
 
     def _use(self, name: str) -> None:
         self.project.desk.trust.use_calibrator(name)
@@ -132,7 +169,7 @@ class CalibrationPage(Page):
     def _take(self, upload_id: str, name: str) -> None:
         try:
             path = self.session.workspace.upload_path(upload_id)
-            judge = self.project.desk.trust.add_outside(path, name)
+            judge = self.trust.add_outside(path, name)
         except PlumblineError as error:
             fill(self._said, notice("Not taken", str(error), tone="bad"))
             return

@@ -9,7 +9,13 @@ from plumbline_app.pages.page import Page
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
 
-SECTIONS = (("grade", "Grade"), ("judges", "Judges"), ("alignment", "Alignment"), ("validators", "Export"))
+SECTIONS = (
+    ("grade", "Grade"),
+    ("judges", "Judges"),
+    ("alignment", "Alignment"),
+    ("calibration", "Calibration"),
+    ("validators", "Export"),
+)
 
 
 class GradingPage(Page):

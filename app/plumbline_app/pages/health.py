@@ -6,6 +6,7 @@ from panel.viewable import Viewable
 
 from plumbline_app.components.controls import button
 from plumbline_app.components.grid import Grid, chip, grid_column, interval_cell
+from plumbline_app.components.health_features import FeaturesCard
 from plumbline_app.components.health_issues import Look, LookList
 from plumbline_app.components.health_twins import TwinGroups
 from plumbline_app.components.item_detail import item_detail
@@ -55,7 +56,8 @@ class HealthPage(Page):
         )
         self._twins = TwinGroups(project, self._open)
         self._balance = Grid(caption="Classes", empty="This project has no classes yet.")
-        self.every(POLL_MS, self._job_row.poll)
+        self._features = FeaturesCard(project, self.session.workspace)
+        self.every(POLL_MS, self._tick)
         return page_column(
             line(heading("Data health", BELOW), self._check, **{"flex-wrap": "nowrap"}),
             self._job_row,
@@ -71,7 +73,12 @@ class HealthPage(Page):
                 "Labels that are trained on, and the share of each class in the pool as the random stream tells it.",
                 self._balance,
             ),
+            self._features,
         )
+
+    def _tick(self) -> None:
+        self._job_row.poll()
+        self._features.poll()
 
     def load(self) -> None:
         """Show the last check and what needs none."""
@@ -79,6 +86,7 @@ class HealthPage(Page):
         if running is not None:
             self._job_row.follow(running, "Checking the labels")
         self._show()
+        self._features.load()
 
     def _start(self) -> None:
         if self.project.desk.health.running() is None:

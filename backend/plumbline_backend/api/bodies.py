@@ -92,6 +92,30 @@ class JudgementsIn(Body):
     judgements: list[JudgementIn] = Field(min_length=1, max_length=MAX_PAGE)
 
 
+class JudgeNameIn(Body):
+    """A judge that is no person, whose answers with probabilities are brought by the API."""
+
+    name: Name
+    kind: Literal["llm", "rule", "assertion"] = "llm"
+
+
+class StatedIn(Body):
+    """What such a judge says of one item. `proba`: of every class by id, summing to 1 where an item has one class;
+    without `class_id` the likeliest class is the answer."""
+
+    uuid: Uuid
+    item: Position
+    proba: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] = Field(max_length=100_000)
+    class_id: Annotated[str, Field(max_length=MAX_ANSWER)] | None = None
+    note: Text = ""
+
+
+class StatedManyIn(Body):
+    """Answers with probabilities, each recorded or refused by itself."""
+
+    judgements: list[StatedIn] = Field(min_length=1, max_length=MAX_PAGE)
+
+
 class Ack(BaseModel):
     """What became of one answer. `ok` false: `error` says why, and sending it again would not help."""
 

@@ -55,6 +55,12 @@ def data_routes(workspace: Workspace, access: Access) -> APIRouter:
         """Every item as one JSON object a line, streamed."""
         return StreamingResponse(_lines(_stream_items(pool_of(workspace, slug))), media_type=NDJSON)
 
+    @router.get("/shift", tags=["items"])
+    def shift(slug: Slug, other: str, caller: Caller = read) -> list[dict[str, Any]]:
+        """Columns that two projects both have, the most different first: does a new import look like an old one?"""
+        access.require(caller, other, "read")
+        return [plain(each) for each in workspace.project(slug).desk.health.features.shift(other)]
+
     @router.get("/items/{position}", tags=["items"])
     def item(slug: Slug, position: int, _: Caller = read) -> ItemOut:
         """One item."""

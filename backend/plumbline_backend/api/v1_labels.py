@@ -16,11 +16,14 @@ from plumbline_backend.api.bodies import (
     JudgementOut,
     JudgementsIn,
     JudgementsPage,
+    JudgeNameIn,
     Limit,
     NextIn,
     NextOut,
     ReleaseIn,
     Slug,
+    StatedIn,
+    StatedManyIn,
     UndoIn,
     UndoOut,
 )
@@ -29,7 +32,7 @@ from plumbline_backend.api.strict import StrictRoute
 from plumbline_backend.api.v1_data import in_pool, item_out
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.domain.types import Judge, Judgement
-from plumbline_backend.project import Project
+from plumbline_backend.project import OUTSIDE_KINDS, Project
 from plumbline_backend.workspace import Workspace
 
 
@@ -77,6 +80,7 @@ def label_routes(workspace: Workspace, access: Access) -> APIRouter:
         workspace.project(slug).release(body.holder, body.items)
 
     _judgement_routes(router, workspace, read, label)
+    _judge_routes(router, workspace, read, needs(access, "edit"))
     return router
 
 
@@ -109,12 +113,48 @@ def _judgement_routes(router: APIRouter, workspace: Workspace, read: Any, label:
             next=page[-1].id if len(rows) > limit else None,
         )
 
+
+def _judge_routes(router: APIRouter, workspace: Workspace, read: Any, edit: Any) -> None:
     @router.get("/judges", tags=["labels"])
     def judges(slug: Slug, _: Caller = read) -> list[dict[str, Any]]:
         """Who or what has judged in this project: people, heads, imports, validators."""
         row = workspace.store.projects.get(slug)
-        found = workspace.store.judges.for_project(row.id)
-        return [{"id": j.id, "kind": j.kind, "name": j.name, "version": j.version} for j in found]
+        return [_judge(each) for each in workspace.store.judges.for_project(row.id)]
+
+    @router.post("/judges", tags=["labels"], status_code=201)
+    def add_judge(slug: Slug, body: JudgeNameIn, _: Caller = edit) -> dict[str, Any]:
+        """A judge that is no person, such as an LLM grader, to be measured against people; made once for a name."""
+        return _judge(workspace.project(slug).outside_judge(body.name, body.kind))
+
+    @router.post("/judges/{judge_id}/judgements", tags=["labels"])
+    def record_stated(slug: Slug, judge_id: int, body: StatedManyIn, _: Caller = edit) -> Acks:
+        """Record answers with probabilities of a judge that is no person. They are measured, never learnt from."""
+        project = workspace.project(slug)
+        judge = workspace.store.judges.get(judge_id)
+        if judge.project_id != project.row.id:
+            raise NotFoundError(f"judge {judge_id} does not exist in this project")
+        if judge.kind not in OUTSIDE_KINDS:
+            raise ConflictError(f"judge {judge_id} is a {judge.kind}; expected one that was made by this API")
+        return Acks(acks=[_record_stated(project, judge, each) for each in body.judgements])
+
+
+def _record_stated(project: Project, judge: Judge, new: StatedIn) -> Ack:
+    try:
+        row = project.record(
+            item=new.item,
+            judge=judge,
+            client_uuid=new.uuid,
+            answer=new.class_id,
+            note=new.note,
+            proba=new.proba,
+        )
+    except (InputError, ConflictError, NotFoundError) as error:
+        return Ack(uuid=new.uuid, ok=False, error=str(error))
+    return Ack(uuid=new.uuid, ok=True, judgement_id=row.id)
+
+
+def _judge(judge: Judge) -> dict[str, Any]:
+    return {"id": judge.id, "kind": judge.kind, "name": judge.name, "version": judge.version}
 
 
 def _record(project: Project, judge: Judge, new: JudgementIn) -> Ack:

@@ -66,8 +66,10 @@ def classwise_ece(bins: ClassBins) -> float:
 def class_figures(bins: ClassBins, rng: np.random.Generator) -> tuple[Figure, list[Figure]]:
     """The classwise ECE, and the ECE of every class, with interval and null.
 
-    As `calibration_intervals.error_figure`, with the bins' own rates instead of the isotonic estimate. Classes are
-    simulated apart from each other; how much their mean then varies is widened by `bins.together`.
+    As `calibration_intervals.error_figure`, with errors spread over a class's bins as chance spreads them instead of an
+    estimate of the bins' rates: that would follow the bins in which something rare happened, and on a WideResNet's
+    answers (n = 500, temperature scaled) its intervals of the mean held the truth in 89 % of samples instead of 95 %.
+    Classes are simulated apart from each other; how much their mean then varies is widened by `bins.together`.
     """
     if not bins.n:
         unknown = Figure(float("nan"), 0.0, 1.0, float("nan"), 0)
@@ -76,7 +78,7 @@ def class_figures(bins: ClassBins, rng: np.random.Generator) -> tuple[Figure, li
     count = bins.count.astype(np.int64)
     promised = np.divide(bins.stated, bins.count, out=np.zeros_like(bins.stated), where=bins.count > 0)
     guessed = (bins.seen + _UNSEEN) / (bins.count + 2 * _UNSEEN)
-    rate = np.where(bins.count > 0, guessed, 0.0)
+    rate = _spread_as_chance(promised, np.where(bins.count > 0, guessed, 0.0), bins.count)
     truth, shown = [], []
     for step in _STEPS:
         chance = np.clip(promised + step * (rate - promised), 0.0, 1.0)
@@ -88,6 +90,17 @@ def class_figures(bins: ClassBins, rng: np.random.Generator) -> tuple[Figure, li
     means = middle + bins.together * (means - middle)
     together = _figure(float(measured.mean()), true.mean(axis=1), means, bins.n)
     return together, [_figure(float(v), true[:, k], seen[:, :, k], bins.n) for k, v in enumerate(measured)]
+
+
+def _spread_as_chance(
+    promised: NDArray[np.float64], rate: NDArray[np.float64], count: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n_classes, n_bins) rates as far from the promised ones in all as `rate`, by bins' binomial deviations."""
+    chance = np.sqrt(np.maximum(promised * (1 - promised), 1e-9) * count)
+    in_all = (np.abs(rate - promised) * count).sum(axis=1, keepdims=True)
+    items = chance / np.maximum(chance.sum(axis=1, keepdims=True), 1e-12) * in_all
+    moved = np.divide(items, count, out=np.zeros_like(items), where=count > 0)
+    return np.asarray(np.clip(promised + np.sign(rate - promised) * moved, 0.0, 1.0), dtype=np.float64)
 
 
 def _figure(value: float, truth: NDArray[np.float64], shown: NDArray[np.float64], n: int) -> Figure:

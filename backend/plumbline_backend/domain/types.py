@@ -93,6 +93,11 @@ class Question:
         """Classes that can still be answered: those not merged into another."""
         return tuple(c for c in self.classes if c.merged_into is None)
 
+    @property
+    def classes_by_age(self) -> tuple[LabelClass, ...]:
+        """All classes, the oldest first, whatever the order in which they are shown."""
+        return tuple(sorted(self.classes, key=lambda c: (len(c.id), c.id)))
+
     def resolve(self, class_id: str) -> str:
         """The class that `class_id` stands for today, following merges. Raises KeyError when unknown."""
         by_id = {c.id: c for c in self.classes}

@@ -10,6 +10,7 @@ import numpy as np
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.types import Interval, Job, LabelClass
 from plumbline_backend.health.duplicates import labels_differ
+from plumbline_backend.health.look import FeatureLook
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.store import Store
@@ -75,6 +76,7 @@ class Health:
         self._project = project
         self._store = store
         self._jobs = jobs
+        self.features = FeatureLook(project, store, jobs)
 
     def start(self) -> Job:
         """Check in the background. Labels of the random stream's reserve are not checked against a model: mending just

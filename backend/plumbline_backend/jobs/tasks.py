@@ -17,6 +17,7 @@ TASKS = {
     "compare_heads": "plumbline_backend.model_selection:compare_heads",
     "first_ranking": "plumbline_backend.first_ranking:rank_first",
     "health": "plumbline_backend.health.task:check_health",
+    "features": "plumbline_backend.health.features:check_features",
     "map": "plumbline_backend.map.task:make_umap",
     "neighbours": "plumbline_backend.pool.neighbours:build_index",
     "novel": "plumbline_backend.novelty.task:suggest_classes",

@@ -131,7 +131,7 @@ def annotator_report(project: Project, store: Store, method: str) -> AnnotatorRe
         n_items=len(ratings.items),
         n_shared=len(shared),
         alpha=alpha_interval(shared, rng) if len(shared) else _unknown(),
-        fleiss=_fleiss(ratings.table, rng),
+        fleiss=fleiss_interval(ratings.table, rng),
         pairs=tuple(_pairs(ratings, names, rng)),
         annotators=tuple(_annotators(ratings, found, names, len(question.active), _repeats(store, question))),
         conflicts=tuple(_conflicts(ratings, found, queue[:MOST_CONFLICTS], names, question)),
@@ -145,7 +145,8 @@ def soft_labels(store: Store, question: Question, method: str) -> tuple[Position
     return ratings.items, METHODS[method](ratings.table, max(len(question.active), 1)).proba
 
 
-def _fleiss(table: NDArray[np.int64], rng: np.random.Generator) -> Interval:
+def fleiss_interval(table: NDArray[np.int64], rng: np.random.Generator) -> Interval:
+    """Fleiss' kappa with its bootstrap interval over the items (n, n_people) that everybody answered."""
     whole = table[(table != MISSING).all(axis=1)]
     if len(whole) < 2 or table.shape[1] < 2 or np.isnan(fleiss_kappa(whole)):
         return _unknown(len(whole))

@@ -137,6 +137,20 @@ def separability(features: NDArray[np.floating[Any]], rng: np.random.Generator) 
     return float(edges.mean() / edges.max())
 
 
+def neighbour_agreement(features: NDArray[np.floating[Any]], targets: NDArray[np.integer[Any]]) -> Interval:
+    """Share of items (n, d) whose nearest other item has the same label (n,): 1 where classes lie apart.
+
+    Where they do not, it is about the sum of the squared shares of the classes. Unknown below two rows.
+    """
+    if len(features) < 2:
+        return wilson(0, 0)
+    x = np.asarray(features, dtype=np.float64)
+    near = NearestNeighbors(n_neighbors=2).fit(x).kneighbors(x, return_distance=False)
+    # of equal rows either may come first
+    other = np.where(near[:, 0] == np.arange(len(x)), near[:, 1], near[:, 0])
+    return wilson(int((targets[other] == targets).sum()), len(x))
+
+
 def shifts(old: Mapping[str, NDArray[Any]], new: Mapping[str, NDArray[Any]]) -> list[Shift]:
     """Columns that both imports have, from the most to the least different.
 
@@ -202,7 +216,10 @@ def _drawn(features: NDArray[np.floating[Any]], rng: np.random.Generator, most: 
 def _compared(old: NDArray[Any], new: NDArray[Any]) -> tuple[float, float]:
     """Size of the difference in [0, 1], and the p-value."""
     if old.dtype.kind in "fiu" and new.dtype.kind in "fiu":
-        found = ks_2samp(old[np.isfinite(old)], new[np.isfinite(new)])
+        old, new = old[np.isfinite(old)], new[np.isfinite(new)]
+        if not (len(old) and len(new)):
+            return 0.0, 1.0
+        found = ks_2samp(old, new)
         return float(found.statistic), float(found.pvalue)
     values, codes = np.unique(np.concatenate([old.astype(str), new.astype(str)]), return_inverse=True)
     if len(values) < 2:

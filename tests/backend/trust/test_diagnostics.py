@@ -10,6 +10,7 @@ from plumbline_backend.trust.diagnostics import (
     el2n,
     grand,
     intrinsic_dimension,
+    neighbour_agreement,
     neural_collapse,
     separability,
     shifts,
@@ -105,3 +106,19 @@ def test_importance_by_hand_and_as_the_gradient() -> None:
     features = np.array([[2.0, 2.0]])
     gradient = np.outer(proba[0] - [1, 0], [*features[0], 1.0])
     assert grand(proba, targets, features)[0] == pytest.approx(np.linalg.norm(gradient))
+
+
+def test_neighbours_agree_where_classes_are_apart() -> None:
+    """On a line 0, 1, 2 | 10, 11, 12 every nearest item is of the same side; with labels in turn none of them."""
+    line = np.array([[0.0], [1.0], [2.1], [10.0], [11.0], [12.1]])
+    apart = neighbour_agreement(line, np.array([0, 0, 0, 1, 1, 1]))
+    assert (apart.value, apart.n) == (1.0, 6)
+    assert neighbour_agreement(line, np.array([0, 1, 0, 1, 0, 1])).value == 0.0
+    twins = np.zeros((4, 2))
+    assert neighbour_agreement(twins, np.zeros(4, dtype=int)).value == 1.0
+    assert neighbour_agreement(line[:1], np.zeros(1, dtype=int)).n == 0
+
+
+def test_numbers_that_are_all_missing_are_no_shift() -> None:
+    old, new = {"x": np.full(50, np.nan)}, {"x": np.arange(50.0)}
+    assert not shifts(old, new)[0].shifted

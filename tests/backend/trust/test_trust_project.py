@@ -20,9 +20,9 @@ from plumbline_backend.project import Project
 from plumbline_backend.registry import CALIBRATORS
 from plumbline_backend.trust.calibration import run_calibration, split_rows
 from plumbline_backend.trust.document import as_json
+from plumbline_backend.trust.measured import OperatingChoice
 from plumbline_backend.trust.outside import read_predictions
 from plumbline_backend.trust.serving import folded, serving_calibrator
-from plumbline_backend.trust.trust import OperatingChoice
 from plumbline_backend.workspace import Workspace, open_workspace
 
 
