@@ -176,7 +176,9 @@ def _sync(project: Project, judge: Judge, body: Sync) -> dict[str, Any]:
     return {
         "acks": acks,
         "asks": ask_states(project, asks),
-        "status": status_state(project.status(), question.version, project.loop.kind.headline),
+        "status": status_state(
+            project.status(), question.version, project.loop.kind.headline, project.calibrate_from
+        ),
     }
 
 

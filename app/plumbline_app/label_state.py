@@ -44,11 +44,12 @@ def question_state(question: Question) -> dict[str, Any]:
 
 
 def status_state(
-    status: LoopStatus, question_version: int, headline: tuple[str, str] = ("accuracy", "Accuracy")
+    status: LoopStatus, question_version: int, headline: tuple[str, str], shown_from: int
 ) -> dict[str, Any]:
     """What the side panel shows. `accuracy` is [value, low, high, n] on the random stream, or None.
 
-    headline: key in the model's metrics and name of the figure that stands there.
+    headline: key in the model's metrics and name of the figure that stands there. shown_from: n below which it says
+    too little to be shown.
     """
     model = status.model
     return {
@@ -64,6 +65,7 @@ def status_state(
         "model": None if model is None else {"version": model.version, "n_train": model.n_train},
         "accuracy": None if model is None else _interval(model.metrics, headline[0]),
         "measure": headline[1],
+        "shown_from": shown_from,
         "n_behind": status.n_behind,
         "training": None
         if status.training is None

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from pages import answer_digits
 from playwright.sync_api import BrowserContext, expect
 
 from conftest import OpenLabelling, Server, person_context
@@ -229,6 +230,41 @@ def test_classes_are_edited_and_answers_carried_along(own_server: Server, labell
     expect(label.stamps.nth(1)).to_contain_text("thanks")
 
 
+def test_order_colour_key_and_words_of_a_class_are_edited(
+    own_server: Server, labelling: OpenLabelling
+) -> None:
+    label = labelling("mail", at=own_server).wait()
+    answers = label.page.locator(".answer")
+    expect(answers).to_contain_text(["praise", "complaint"])
+    label.page.get_by_role("button", name="Edit classes").click()
+    sheet = label.page.get_by_role("dialog", name="Question and classes")
+    expect(sheet.get_by_role("button", name="Move complaint down")).to_be_disabled()
+    sheet.get_by_role("button", name="Move complaint up").click()
+    expect(sheet.get_by_role("button", name="Move complaint up")).to_be_disabled()
+    sheet.get_by_label("Colour of complaint").fill("#0a7d3c")
+    sheet.get_by_label("Key of complaint").fill("c")
+    sheet.get_by_label("Description of complaint").fill("Something <b>went</b> wrong")
+    label.press("Tab")
+    sheet.get_by_label("Key of praise").fill("c")
+    label.press("Tab")
+    expect(sheet.get_by_role("alert")).to_contain_text("'c'")
+    sheet.get_by_text("History of changes").click()
+    expect(sheet.locator(".changes li")).to_have_count(6)  # two classes added, then four edits
+    label.press("Escape")
+    expect(answers).to_contain_text(["complaint", "praise"])
+    edited = own_server.opened("mail", "checker")["question"]["classes"][0]
+    words = "Something <b>went</b> wrong"
+    assert (edited["name"], edited["color"], edited["own_key"]) == ("complaint", "#0a7d3c", "c")
+    assert edited["description"] == words
+    assert answers.first.evaluate("e => getComputedStyle(e).getPropertyValue('--class').trim()") == "#0a7d3c"
+    label.press("c", "h")
+    expect(label.page.locator(".guideline", has_text="complaint: ")).to_contain_text(words)
+    label.settle()
+    assert label.history()[0]["class_id"] == edited["id"]
+    label.page.reload()
+    expect(label.wait().page.locator(".answer kbd").first).to_have_text("c")
+
+
 def test_without_classes_the_page_asks_for_them(own_server: Server, labelling: OpenLabelling) -> None:
     label = labelling("bare", at=own_server)
     expect(label.page.get_by_text("Which answers are possible?")).to_be_visible()
@@ -300,6 +336,29 @@ def test_the_model_learns_and_its_opinion_is_hidden_until_asked_for(
     label.press("1")
     assert label.page.locator(".proba").all_inner_texts() == ["", "", ""]
     expect(label.page.locator(".accuracy")).to_contain_text("of 20")
+
+
+def test_a_figure_comes_with_its_n_and_stale_scores_are_marked(
+    own_server: Server, labelling: OpenLabelling
+) -> None:
+    own_server.stop()
+    (own_server.workspace / "config.toml").write_text("calibrate_from = 5\n")
+    own_server.start()
+    answer_digits(own_server, 40)
+    label = labelling(at=own_server).wait()
+    expect(label.page.locator(".accuracy")).to_contain_text("4 of 5")
+    answer_digits(own_server, 20)
+    value, low, high, n = own_server.opened("digits", "checker")["status"]["accuracy"]
+    assert n == 6
+    percents = [f"{100 * share:.{int(not 0.005 <= share <= 0.995)}f} %" for share in (value, low, high)]
+    shown = label.page.locator(".accuracy")
+    expect(shown).to_contain_text(f"on {n} random items", timeout=60_000)
+    expect(shown).to_contain_text(f"{percents[0]}  {percents[1]} to {percents[2]}")
+    model = label.page.locator(".model")
+    expect(model).to_contain_text("up to date")
+    label.press("1")
+    expect(model).to_contain_text("1 newer answer not in it yet")
+    expect(model).to_contain_text("up to date", timeout=60_000)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

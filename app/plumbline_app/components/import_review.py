@@ -53,10 +53,14 @@ class ImportReview(Viewer):
         preview: Preview,
         on_import: Callable[[ImportChoice], None],
         on_back: Callable[[], None],
+        draft: Mapping[str, Any] | None = None,
+        on_draft: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
+        """draft: what `on_draft` was told before, to go on from there; what it cannot mean is left out."""
         super().__init__()
         self._file_name, self._preview = file_name, preview
-        self._on_import, self._on_back = on_import, on_back
+        self._on_import, self._on_back, self._on_draft = on_import, on_back, on_draft
+        draft = draft or {}
         self._name = text_field("Project name", _project_name(file_name), sizing_mode="stretch_width")
         kinds = {name: KINDS.get(name) for name in KINDS.names()}
         self._kind = choice(
@@ -65,7 +69,10 @@ class ImportReview(Viewer):
         self._about_kind = sentence(kinds[DEFAULT_KIND].explanation)
         self._text = text_field("Question", kinds[DEFAULT_KIND].question, sizing_mode="stretch_width")
         self._kind.param.watch(self._kind_changed, "value")
-        self._roles = ColumnRoles(preview.columns, self._roles_changed)
+        corrected = draft.get("roles")
+        self._roles = ColumnRoles(
+            preview.columns, self._roles_changed, corrected if isinstance(corrected, dict) else {}
+        )
         self._label_use = radio("", LABEL_USES, "reference")
         self._on_problem = radio("", ON_PROBLEM, "skip" if preview.problems else "refuse")
         self._wrong = sentence("")
@@ -75,9 +82,36 @@ class ImportReview(Viewer):
             "What the label column is for; it can be changed only by importing again.",
             self._label_use,
         )
+        self._drafted = {
+            "name": self._name,
+            "kind": self._kind,
+            "text": self._text,
+            "label_use": self._label_use,
+            "on_problem": self._on_problem,
+        }
+        self._untouched = {name: widget.value for name, widget in self._drafted.items()}
+        self._take(draft)
+
+    def _take(self, draft: Mapping[str, Any]) -> None:
+        """Go on from an earlier draft, and tell of every change from here on."""
+        for name, widget in self._drafted.items():
+            given, options = draft.get(name), getattr(widget, "options", None)
+            if isinstance(given, str) and (options is None or given in options.values()):
+                widget.value = given
+            widget.param.watch(lambda _: self._on_draft(self._draft()), "value")
+
+    def _draft(self) -> Mapping[str, Any]:
+        """What the person changed so far."""
+        changed = {
+            name: widget.value
+            for name, widget in self._drafted.items()
+            if widget.value != self._untouched[name]
+        }
+        corrected = self._roles.corrected()
+        return {**changed, "roles": corrected} if corrected else changed
 
     def __panel__(self) -> Viewable:
-        self._roles_changed()
+        self._show_mistakes()
         rows = Grid(caption="The first ten rows", rows_height=460)
         rows.show(*preview_table(self._preview))
         shown = len(self._preview.rows)
@@ -122,6 +156,10 @@ class ImportReview(Viewer):
         return card("Problems", below, problems_grid(problems), self._on_problem)
 
     def _roles_changed(self) -> None:
+        self._on_draft(self._draft())
+        self._show_mistakes()
+
+    def _show_mistakes(self) -> None:
         roles = [column.role for column in self._roles.chosen()]
         self._label_card.visible = "label" in roles
         wrong = role_mistakes(roles)
@@ -137,7 +175,11 @@ class ImportReview(Viewer):
             self._text.value = now.question
 
     def _import(self) -> None:
-        settled = ImportChoice(
+        self._on_import(self.settled())
+
+    def settled(self) -> ImportChoice:
+        """What is chosen now."""
+        return ImportChoice(
             name=self._name.value_input or self._name.value,
             text=self._text.value_input or self._text.value,
             columns=self._roles.chosen(),
@@ -145,7 +187,6 @@ class ImportReview(Viewer):
             on_problem=self._on_problem.value,
             kind=self._kind.value,
         )
-        self._on_import(settled)
 
 
 def role_mistakes(roles: Sequence[str]) -> list[str]:

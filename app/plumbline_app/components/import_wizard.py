@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,18 +34,18 @@ class ImportWizard(Viewer):
 
     upload = param.String(default="", doc="Id of the uploaded file that is looked at.")
     path = param.String(default="", doc="Path on the server that is looked at.")
+    draft = param.String(default="", doc="What was corrected of the guesses about it, as JSON.")
     job = param.Integer(default=0, doc="The import that runs or has ended; 0 before it starts.")
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
-        self._last: ImportChoice | None = None
         self._said = place()
         self._body = place()
         self._job_row = JobRow(workspace.jobs, self._ended)
 
     def __panel__(self) -> Viewable:
-        keep_in_address(self, ["upload", "path", "job"])
+        keep_in_address(self, ["upload", "path", "draft", "job"])
         if not (self.upload or self.path or self.job):
             self._choose()
         return pn.Column(
@@ -68,7 +69,7 @@ class ImportWizard(Viewer):
         self._job_row.poll()
 
     def _choose(self) -> None:
-        self.param.update(upload="", path="", job=0)
+        self.param.update(upload="", path="", draft="", job=0)
         self._job_row.follow(None)
         demos = [(name, demo_named(name).title) for name in demo_names()]
         folders = folders_offered(self._workspace)
@@ -82,11 +83,11 @@ class ImportWizard(Viewer):
         self._choose()
 
     def _uploaded(self, upload_id: str, _: str) -> None:
-        self.param.update(upload=upload_id, path="")
+        self.param.update(upload=upload_id, path="", draft="")
         self._refusing(self._inspect)
 
     def _named(self, path: str) -> None:
-        self.param.update(upload="", path=path)
+        self.param.update(upload="", path=path, draft="")
         self._refusing(self._inspect)
 
     def _demo(self, name: str) -> None:
@@ -99,16 +100,32 @@ class ImportWizard(Viewer):
             self._refusing(lambda: self._started(self._workspace.start_demo(name)))
 
     def _inspect(self) -> None:
+        review = self._review()
+        fill(self._said)
+        fill(self._body, review)
+
+    def _review(self) -> ImportReview:
+        """The second step, with what the address says was corrected."""
         file = self._file()
         preview = self._workspace.inspect(file)
-        fill(self._said)
-        fill(self._body, ImportReview(file.name, preview, self._import, self._start_over))
+        return ImportReview(
+            file.name, preview, self._import, self._start_over, self._drafted(), self._keep_draft
+        )
+
+    def _drafted(self) -> dict[str, Any]:
+        try:
+            draft = json.loads(self.draft or "{}")
+        except ValueError:
+            return {}
+        return draft if isinstance(draft, dict) else {}
+
+    def _keep_draft(self, draft: Mapping[str, Any]) -> None:
+        self.draft = json.dumps(draft, ensure_ascii=False) if draft else ""
 
     def _file(self) -> Path:
         return self._workspace.upload_path(self.upload) if self.upload else Path(self.path)
 
     def _import(self, choice: ImportChoice) -> None:
-        self._last = choice
         self._refusing(lambda: self._started(self._begin(choice)))
 
     def _begin(self, choice: ImportChoice) -> Job:
@@ -165,7 +182,7 @@ class ImportWizard(Viewer):
             [card("What is wrong", _how_many(job), problems_grid(problems))] if problems else []
         )
         skip = []
-        if problems and self._last is not None and self._last.on_problem == "refuse":
+        if problems and (self.upload or self.path):
             skip = [button("Skip these rows and import the rest", self._skip_and_import, strong=True)]
         parts.append(line(*skip, *self._back_to_review(), button("Choose another file", self._start_over)))
         return parts
@@ -179,9 +196,7 @@ class ImportWizard(Viewer):
         self._refusing(self._inspect)
 
     def _skip_and_import(self) -> None:
-        assert self._last is not None
-        last = self._last
-        self._import(replace(last, on_problem="skip"))
+        self._refusing(lambda: self._import(replace(self._review().settled(), on_problem="skip")))
 
     def _refusing(self, step: Callable[[], None]) -> None:
         """Take a step; what is refused is said, with the first step below it."""

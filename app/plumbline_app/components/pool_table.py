@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import param
@@ -49,6 +50,8 @@ class PoolTable(Viewer):
     column = param.String(default="", doc="Column that is filtered.")
     value = param.String(default="", doc="Text that the filtered column contains.")
     page = param.Integer(default=1, bounds=(1, None))
+    item = param.Integer(default=-1, bounds=(-1, None), doc="Position of the item in full; -1 for none.")
+    columns = param.String(default="", doc="The columns shown, as a JSON list; empty: the first few.")
 
     def __init__(self, project: Project) -> None:
         super().__init__()
@@ -70,13 +73,14 @@ class PoolTable(Viewer):
         self._forth = button("Next", lambda: self._turn(1), disabled=True)
 
     def __panel__(self) -> Viewable:
-        keep_in_address(self, ["q", "state", "label", "column", "value", "page"])
+        keep_in_address(self, ["q", "state", "label", "column", "value", "page", "item", "columns"])
         self._search.value, self._state.value, self._value.value = self.q, self.state, self.value
         self._column.value = self.column if self.column in self._names else ""
         self._value.disabled = not self._column.value
+        self._columns.value = self._kept_columns()
         for widget in (self._search, self._state, self._label, self._column, self._value):
             widget.param.watch(lambda _: self._filter(), "value")
-        self._columns.param.watch(lambda _: self.show(), "value")
+        self._columns.param.watch(lambda _: self._choose_columns(), "value")
         pager = line(self._count, self._back, self._forth, **{"flex-wrap": "nowrap"})
         table = stack(
             self._wrong, pager, self._grid, gap=SPACE_PX[3], styles={"flex": "1 1 0", "min-width": "0"}
@@ -129,11 +133,23 @@ class PoolTable(Viewer):
             "value": self._value.value,
         }
         if any(getattr(self, name) != value for name, value in chosen.items()):
-            self.param.update(**chosen, page=1)
+            self.param.update(**chosen, page=1, item=-1)
             self.show()
 
+    def _choose_columns(self) -> None:
+        chosen = self._columns.value
+        self.columns = "" if chosen == self._first_columns() else json.dumps(chosen, ensure_ascii=False)
+        self.show()
+
+    def _kept_columns(self) -> list[str]:
+        try:
+            kept = json.loads(self.columns)
+        except ValueError:
+            return self._first_columns()
+        return [name for name in kept if name in self._names] if isinstance(kept, list) else []
+
     def _turn(self, by: int) -> None:
-        self.page = max(1, self.page + by)
+        self.param.update(page=max(1, self.page + by), item=-1)
         self.show()
 
     def _draw(self) -> None:
@@ -150,7 +166,11 @@ class PoolTable(Viewer):
         ]
         self._grid.empty = "No item matches. Take a filter away."
         self._grid.show(columns, rows)
-        fill(self._detail)
+        if self.item in self._positions:
+            self._grid.selected = self._positions.index(self.item)
+            self._open(self._grid.selected)
+        else:
+            self._close()
 
     def _draw_pager(self, n_total: int) -> None:
         first, last = (self.page - 1) * PAGE_ROWS + 1, (self.page - 1) * PAGE_ROWS + len(self._positions)
@@ -167,10 +187,11 @@ class PoolTable(Viewer):
         self._forth.disabled = last >= n_total
 
     def _open(self, index: int) -> None:
-        position = self._positions[index]
-        fill(self._detail, item_detail(self._project, position, self._close))
+        self.item = self._positions[index]
+        fill(self._detail, item_detail(self._project, self.item, self._close))
 
     def _close(self) -> None:
+        self.item = -1
         fill(self._detail)
         self._grid.selected = -1
 

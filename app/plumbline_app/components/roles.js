@@ -39,7 +39,7 @@ export function render({ model, el }) {
     top.append(heading);
   }
   head.append(top);
-  const guesses = [...model.roles];
+  const { guesses, roles } = model;
   model.rows.forEach((row, index) => {
     const line = document.createElement("tr");
     const name = cell("th", "", row.name);
@@ -51,9 +51,11 @@ export function render({ model, el }) {
     const select = document.createElement("select");
     select.setAttribute("aria-label", `Role of column ${row.name}`);
     for (const [value, words] of model.choices) select.append(new Option(words, value));
-    select.value = guesses[index];
+    select.value = roles[index];
+    const mark = () => select.classList.toggle("changed", select.value !== guesses[index]);
+    mark();
     select.addEventListener("change", () => {
-      select.classList.toggle("changed", select.value !== guesses[index]);
+      mark();
       model.send_msg({ index, role: select.value });
     });
     role.append(select);

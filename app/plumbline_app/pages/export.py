@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+import param
 from panel.viewable import Viewable
 
+from plumbline_app.components.address import keep_in_address
 from plumbline_app.components.charts import percent, percent_interval
 from plumbline_app.components.code import Code
 from plumbline_app.components.controls import button, checkbox, radio
@@ -55,7 +57,12 @@ class ExportPage(Page):
     section = "export"
     heading = "Export"
 
+    format = param.Selector(default="csv", objects=list(FORMATS.values()))
+    history = param.Selector(default="no", objects=["no", "yes"], doc="Superseded and undone answers too.")
+    formulas = param.Selector(default="no", objects=["no", "yes"], doc="Cells that spreadsheets would run.")
+
     def __panel__(self) -> Viewable:
+        keep_in_address(self, ["format", "history", "formulas"])
         self._job_row = JobRow(self.session.workspace.jobs, self._export_ended)
         self._said = place()
         self._made = Grid(
@@ -84,15 +91,21 @@ class ExportPage(Page):
         self._counts.object = facts(_label_facts(status))
         self._show_model(status.model)
         self._list()
-        running = [j for j in self.session.workspace.jobs.list(self.project.row.id) if j.kind == "export"]
-        if running and running[0].state not in ENDED:
-            self._follow(running[0])
+        exports = [j for j in self.session.workspace.jobs.list(self.project.row.id) if j.kind == "export"]
+        if exports and exports[0].state not in ENDED:
+            self._follow(exports[0])
+        elif exports and exports[0].state == "failed":
+            self._say_failed(exports[0])
 
     def _labels_card(self) -> Viewable:
-        self._format = radio("Format", FORMATS, "csv")
-        self._history = checkbox("With history: superseded and undone answers too", False)
-        self._safe = checkbox("Safe for spreadsheets: a ' before cells that would be formulas", True)
-        self._format.param.watch(lambda event: setattr(self._safe, "visible", event.new == "csv"), "value")
+        self._format = radio("Format", FORMATS, self.format)
+        self._history = checkbox("With history: superseded and undone answers too", self.history == "yes")
+        self._safe = checkbox(
+            "Safe for spreadsheets: a ' before cells that would be formulas", self.formulas == "no"
+        )
+        self._safe.visible = self.format == "csv"
+        for widget in (self._format, self._history, self._safe):
+            widget.param.watch(lambda _: self._chosen(), "value")
         return card(
             "Labels",
             "One row per answer: item key, class id and name, state, judge, time, note and how the item was drawn.",
@@ -101,6 +114,15 @@ class ExportPage(Page):
             self._history,
             self._safe,
             line(button("Export the labels", self._export_labels, strong=True)),
+        )
+
+    def _chosen(self) -> None:
+        """Keep what is chosen in the address."""
+        self._safe.visible = self._format.value == "csv"
+        self.param.update(
+            format=self._format.value,
+            history="yes" if self._history.value else "no",
+            formulas="no" if self._safe.value else "yes",
         )
 
     def _classifier_card(self) -> Viewable:
@@ -156,8 +178,11 @@ class ExportPage(Page):
             if name.endswith(".zip"):
                 self._snippet.text = self._run_it(name)
         elif job.state == "failed":
-            fill(self._said, notice("The export failed", job.message, tone="bad"))
+            self._say_failed(job)
         self._list()
+
+    def _say_failed(self, job: Job) -> None:
+        fill(self._said, notice("The last export failed", job.message, tone="bad"))
 
     def _list(self) -> None:
         columns = [

@@ -16,6 +16,7 @@ const ANSWER_KEYS = { g: "pass", b: "fail" };
 export class GradeCard {
   constructor(slug, person, criteria) {
     this.slug = slug;
+    this.person = person;
     this.api = new GradeApi(slug, person);
     this.current = null;
     this.reopened = null;
@@ -29,7 +30,7 @@ export class GradeCard {
 
   #build() {
     this.output = new OutputView();
-    this.note = new Note((text) => this.#noteChanged(text));
+    this.note = new Note(`plumbline:${this.slug}:${this.person}:note`, (text) => this.#noteChanged(text));
     this.thumbs = new Thumbs(() => this.#writeCriterion());
     this.history = new History((entry) => this.#lookAt(entry.output));
     this.side = new GradeSide((mode) => this.#setMode(mode), this.slug);
@@ -124,7 +125,7 @@ export class GradeCard {
     this.root.classList.toggle("nothing", output === null);
     this.opinions.removeAttribute("aria-pressed");
     this.history.select(this.reopened ? output.output : null);
-    this.note.set(this.reopened?.note ?? "");
+    this.note.set(this.reopened?.note ?? "", this.reopened || output === null ? null : `${output.output}:${output.query_id}`);
     this.thumbs.fill(this.reopened?.thumbs ?? {});
     this.#mark(this.reopened?.answer);
     if (output === null) {

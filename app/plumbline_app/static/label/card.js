@@ -21,6 +21,7 @@ const REMEMBERED = 100;
 export class LabelCard {
   constructor(slug, person, question) {
     this.slug = slug;
+    this.person = person;
     this.api = new Api(slug, person);
     this.queue = [];
     this.seen = new Map();
@@ -39,7 +40,7 @@ export class LabelCard {
     this.answers = new this.kind.Answers((each) => this.#answer("answered", each.id), (text) => this.#say(text));
     this.history = new History((entry) => this.#reopen(entry), this.kind.said);
     this.item = new ItemView(this.api, { all: [], numeric: [], columns: [], axes: [] }, () => this.#chooseColumns());
-    this.note = new Note((text) => this.#noteChanged(text));
+    this.note = new Note(`plumbline:${this.slug}:${this.person}:note`, (text) => this.#noteChanged(text));
     this.comments = new Comments(this.api);
     this.side = new Side({
       comments: this.comments,
@@ -137,7 +138,7 @@ export class LabelCard {
     this.answers.hideOpinion();
     this.answers.mark(this.reopened?.entry.class_id);
     this.history.select(this.reopened ? item.item : null);
-    this.note.set(this.reopened?.entry.note ?? "");
+    this.note.set(this.reopened?.entry.note ?? "", this.reopened || item === null ? null : item.item);
     this.opinion.removeAttribute("aria-pressed");
     this.comments.setItem(item === null ? null : item.item);
     this.root.classList.toggle("reopened", this.reopened !== null);

@@ -1,10 +1,12 @@
 // The note that goes with the next answer: a small field over the actions; Enter is done, Shift+Enter a new line.
+// Until the answer is given it lies in the tab's storage, so that a reload loses no word of it.
 
 import { el, keyButton } from "./dom.js";
 
 export class Note {
-  // onDone(text) is called when the field is closed.
-  constructor(onDone) {
+  // key: where the tab keeps what is written. onDone(text) is called when the field is closed.
+  constructor(key, onDone) {
+    this.key = key;
     this.onDone = onDone;
     this.text = "";
     this.field = el("textarea", { rows: 3, maxLength: 10000, "aria-label": "Note", placeholder: "A note, kept with your answer" });
@@ -15,11 +17,16 @@ export class Note {
     this.button = keyButton("note", "Note", "n", () => this.open());
   }
 
-  set(text) {
-    this.text = text;
-    this.field.value = text;
+  // item: the one that is asked now, whose unfinished note comes back; null for an answer that is looked at again.
+  set(text, item) {
+    this.item = item;
+    const kept = JSON.parse(sessionStorage.getItem(this.key) ?? "null");
+    const unfinished = item !== null && kept?.item === item;
+    if (item !== null && !unfinished) sessionStorage.removeItem(this.key);
+    this.text = unfinished ? kept.text : text;
+    this.field.value = this.text;
     this.root.hidden = true;
-    this.button.classList.toggle("has-note", Boolean(text));
+    this.button.classList.toggle("has-note", Boolean(this.text));
   }
 
   open() {
@@ -29,6 +36,7 @@ export class Note {
 
   #taken() {
     this.text = this.field.value.trim();
+    if (this.item !== null) sessionStorage.setItem(this.key, JSON.stringify({ item: this.item, text: this.text }));
     this.button.classList.toggle("has-note", Boolean(this.text));
   }
 

@@ -2,8 +2,6 @@
 
 import { count, el, percent, pressed } from "./dom.js";
 
-export const ENOUGH = 20; // Random-stream answers below which an accuracy is not shown: its interval would span 40 points.
-
 export class Side {
   constructor({ onStrategy, onClasses, onGuidelines, comments }) {
     this.comments = comments;
@@ -118,11 +116,12 @@ export class Side {
     );
   }
 
-  #showAccuracy({ accuracy, measure, n_stream: n }) {
+  // Below `enough` answers of the random stream there is no figure: of 20 its interval still spans 40 points.
+  #showAccuracy({ accuracy, measure, n_stream: n, shown_from: enough }) {
     this.measure.textContent = `${measure}, honestly`;
-    if (!accuracy || accuracy[3] < ENOUGH) {
+    if (!accuracy || accuracy[3] < enough) {
       const so_far = accuracy ? accuracy[3] : n;
-      this.accuracy.replaceChildren(el("p", { class: "figure small" }, el("span", { text: "Not enough yet: " }), el("strong", { text: `${so_far} of ${ENOUGH}` })), el("p", { class: "quiet", text: "random items answered. They are never trained on." }));
+      this.accuracy.replaceChildren(el("p", { class: "figure small" }, el("span", { text: "Not enough yet: " }), el("strong", { text: `${so_far} of ${enough}` })), el("p", { class: "quiet", text: "random items answered. They are never trained on." }));
       return;
     }
     const [value, low, high, size] = accuracy;
