@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.calibrators.making import make_calibrator
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.domain.metrics import Evaluation, evaluate
 from plumbline_backend.domain.types import Proba
-from plumbline_backend.registry import CALIBRATORS
 
 FOLDS = 5
 
@@ -48,7 +48,7 @@ def evaluate_on_stream(
     rng = np.random.default_rng(seed)
     proba = calibrator.proba(logits)
     if known.sum() >= FOLDS:
-        served = calibrator if serving == calibrator.name else CALIBRATORS.get(serving)()
+        served = calibrator if serving == calibrator.name else make_calibrator(serving, calibrate_from)
         proba[known] = served.cross_fitted(logits[known], own_targets[known], FOLDS, rng)
     return StreamEvaluation(calibrator, evaluate(to_schema(proba, columns, n_classes), targets, rng))
 

@@ -389,5 +389,7 @@ class Loop:
 
     def _keep_origin(self, new: NewJudgement) -> NewJudgement:
         """A revision keeps the stratum and query of the answer it supersedes: they say how the item was drawn."""
-        earlier = self.answers.of(new.item).get(new.judge_id)
-        return new if earlier is None else replace(new, stratum=earlier.stratum)
+        if new.judge_id not in self.answers.of(new.item):
+            return new
+        earlier = self._store.ledger.current(self._question_id, [new.item], new.judge_id)
+        return replace(new, stratum=earlier[0].stratum, query_id=earlier[0].query_id) if earlier else new

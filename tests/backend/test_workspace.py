@@ -1,8 +1,12 @@
-"""The loop end to end through the public door: real files, a real database, a real worker process."""
+"""The loop end to end through the public door: real files, SQLite and Postgres; what is fitted is fitted in line.
+
+Fits in a worker process of their own are what tests/faults and tests/browser run.
+"""
 
 from __future__ import annotations
 
 import csv
+import time
 import uuid
 
 import numpy as np
@@ -14,10 +18,13 @@ from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.pool.build import with_roles
 from plumbline_backend.workspace import open_workspace
 
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is decided before a database is asked, or costs too many fits to be done twice."""
+
 
 @pytest.fixture
-def workspace(tmp_path):
-    with open_workspace(tmp_path / "ws", executor=InlineExecutor()) as opened:
+def workspace(tmp_path, database_url):
+    with open_workspace(tmp_path / "ws", database_url=database_url, executor=InlineExecutor()) as opened:
         yield opened
 
 
@@ -81,6 +88,7 @@ def test_labels_grow_into_a_measured_model(digits):
     assert accuracy > 0.80  # querying.md: margin reaches 95 % of .96 at a median of 95 labels
 
 
+@on_sqlite
 def test_the_stream_is_never_trained_on(digits):
     me = digits.person("me")
     asked = label(digits, me, 60)
@@ -102,12 +110,14 @@ def test_browsing_to_a_reserve_item_neither_trains_nor_measures(digits):
     assert digits.status().n_stream == 0
 
 
+@on_sqlite
 def test_an_ask_cannot_claim_to_be_of_the_stream_when_it_is_not(digits):
     outside = int(np.setdiff1d(np.arange(digits.row.n_items), digits.stream_order)[0])
     with pytest.raises(InputError, match="not in the random stream's reserve"):
         digits.record(item=outside, judge=digits.person("me"), client_uuid="a", answer="c1", stratum="stream")
 
 
+@on_sqlite
 def test_nothing_to_learn_from_is_said_in_words(digits):
     me = digits.person("me")
     assert digits.status().waiting.startswith("Answer a few items")
@@ -146,6 +156,22 @@ def test_undo_brings_the_earlier_answer_back(digits):
     assert len(digits.history(item=3)) == 4
 
 
+def test_a_change_of_mind_keeps_how_the_item_came_to_be_asked(digits):
+    """What is looked at again comes from browsing, without a query: the draw that chose the item stays known."""
+    me = digits.person("me")
+    asks = label(digits, me, 30)
+    ranked = next(ask for ask in asks if ask.query_id is not None)
+    streamed = next(ask for ask in asks if ask.stratum == "stream")
+    for ask in (ranked, streamed):
+        digits.record(item=ask.item, judge=me, client_uuid=f"again {ask.item}", answer="c2")
+        changed = digits.current(ask.item, me)
+        assert (changed.answer, changed.stratum, changed.query_id) == ("c2", ask.stratum, ask.query_id)
+    fresh = next(i for i in range(digits.row.n_items) if i not in {ask.item for ask in asks})
+    digits.record(item=fresh, judge=me, client_uuid="browsed", answer="c1")
+    browsed = digits.current(fresh, me)
+    assert (browsed.stratum, browsed.query_id) == ("browse", None)
+
+
 def test_a_retry_is_recorded_once(digits):
     me = digits.person("me")
     first = digits.record(item=3, judge=me, client_uuid="same", answer="c1")
@@ -154,6 +180,7 @@ def test_a_retry_is_recorded_once(digits):
     assert len(digits.history(item=3)) == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -175,6 +202,10 @@ def test_bad_judgements_are_refused_and_nothing_is_written(digits, given, messag
 
 def test_two_tabs_get_different_items_and_a_refresh_the_same(digits):
     me, you = digits.person("me"), digits.person("you")
+    until = time.monotonic() + 60
+    while digits.loop.newest_query() is None:  # the first ranking would come in between
+        assert time.monotonic() < until
+        time.sleep(0.05)
     mine = [ask.item for ask in digits.next_items(me, "tab 1", 10)]
     yours = [ask.item for ask in digits.next_items(you, "tab 2", 10)]
     assert set(mine).isdisjoint(yours)
@@ -224,6 +255,7 @@ def test_class_edits_carry_the_judgements_along(digits):
     assert digits.report().evaluation.n == after.n_stream
 
 
+@on_sqlite
 def test_every_strategy_can_be_chosen_and_ranks_anew(digits):
     me = digits.person("me")
     label(digits, me, 30)
@@ -236,6 +268,7 @@ def test_every_strategy_can_be_chosen_and_ranks_anew(digits):
         digits.set_strategy("marginn")
 
 
+@on_sqlite
 def test_the_learning_curve_judges_every_version_by_the_same_items(digits):
     label(digits, digits.person("me"), 120)
     curve = digits.learning_curve()
@@ -247,8 +280,8 @@ def test_the_learning_curve_judges_every_version_by_the_same_items(digits):
     assert curve.reference_note == ""
 
 
-def test_everything_is_there_after_reopening(tmp_path):
-    with open_workspace(tmp_path / "ws", executor=InlineExecutor()) as opened:
+def test_everything_is_there_after_reopening(tmp_path, database_url):
+    with open_workspace(tmp_path / "ws", database_url=database_url, executor=InlineExecutor()) as opened:
         project = opened.create_demo("wine")
         me = project.person("me")
         for ask in project.next_items(me, "tab", 5):
@@ -256,17 +289,19 @@ def test_everything_is_there_after_reopening(tmp_path):
                 item=ask.item, judge=me, client_uuid=f"{ask.item}", answer="c1", stratum=ask.stratum
             )
         order = project.stream_order.tolist()
-    with open_workspace(tmp_path / "ws", executor=InlineExecutor()) as opened:
+    with open_workspace(tmp_path / "ws", database_url=database_url, executor=InlineExecutor()) as opened:
         project = opened.project("wine")
         assert project.status().n_answered == 5
         assert project.stream_order.tolist() == order
 
 
+@on_sqlite
 def test_a_workspace_opens_in_one_process_at_a_time(workspace):
     with pytest.raises(ConflictError, match="is open in another process"):
         open_workspace(workspace.folder)
 
 
+@on_sqlite
 def test_unknown_names_suggest_the_nearest(workspace):
     workspace.create_demo("wine")
     with pytest.raises(NotFoundError, match="did you mean 'wine'"):
@@ -293,6 +328,7 @@ def test_imported_labels_train_but_do_not_measure(workspace, tmp_path):
     assert status.model is not None
 
 
+@on_sqlite
 def test_a_refused_import_leaves_nothing_and_names_what_is_wrong(workspace, tmp_path):
     file = tmp_path / "twice.csv"
     file.write_text("id,x\na,1\na,2\nb,3\n")
@@ -314,6 +350,7 @@ def test_delete_removes_rows_and_files(workspace):
     assert workspace.create_demo("wine").history() == []
 
 
+@on_sqlite
 def test_a_person_needs_a_name(workspace):
     project = workspace.create_demo("wine")
     with pytest.raises(InputError, match="person: found '  '"):

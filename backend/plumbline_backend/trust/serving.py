@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plumbline_backend.calibrators.base import PostHoc
+from plumbline_backend.calibrators.making import make_calibrator
 from plumbline_backend.calibrators.temperature import Temperature
 from plumbline_backend.calibrators.vector import Vector
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import ModelVersion
 from plumbline_backend.heads.program import Affine, Program, affine, last
-from plumbline_backend.registry import CALIBRATORS
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -66,8 +66,7 @@ def _fitted(project: Project, model: ModelVersion, head: Head) -> PostHoc:
     stream = project.loop.answers.stream(question, tuple(trained))
     known = stream.targets >= 0
     logits = head.logits(project.pool.features.gather(stream.items[known]))
-    fitted: PostHoc = CALIBRATORS.get(name)().fit(np.asarray(logits), stream.targets[known])
-    return fitted
+    return make_calibrator(name, project.calibrate_from).fit(np.asarray(logits), stream.targets[known])
 
 
 def folded(program: Program, calibrator: PostHoc) -> tuple[Program, float]:
