@@ -81,7 +81,7 @@ TABLE: tuple[Setting, ...] = (
         "calibrate_from",
         20,
         "items",
-        "Random-stream answers needed before a calibrator is fitted; vector and matrix scaling wait for more",
+        "Random-stream answers needed before a calibrator is fitted; those with more parameters wait for more",
         5,
         10_000,
     ),

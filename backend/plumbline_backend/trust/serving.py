@@ -14,6 +14,7 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import ModelVersion
 from plumbline_backend.heads.program import Affine, Program, affine, last
+from plumbline_backend.registry import CALIBRATORS
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project

@@ -74,14 +74,12 @@ def noisy_choice() -> list[str]:
     return [("calm", "late, or =1+1", "naïve")[k] for k in drawn]
 
 
-@pytest.mark.parametrize("calibrator", ["temperature", "vector", "matrix"])
-def test_a_choice_is_exported_with_the_calibrator_that_the_project_serves_with(
-    workspace: Workspace, tmp_path: Path, bare_python: Path, calibrator: str
+def test_a_choice_is_exported_with_its_temperature(
+    workspace: Workspace, tmp_path: Path, bare_python: Path
 ) -> None:
     labels = noisy_choice()
     project, source, x = imported(workspace, "choice", labels)
     answer(project, labels, N)
-    project.set_settings(calibrator=calibrator)
     wanted, report = project.predict(list(range(N))), project.report()
     assert wanted is not None
     assert report is not None
