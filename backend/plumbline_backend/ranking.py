@@ -48,8 +48,9 @@ class Model:
 def rank_pool(spec: Mapping[str, Any], pool: Pool, model: Model | None) -> Ranking:
     """The next `spec["ranking_length"]` items to ask; the reserve and what is closed are left out.
 
-    model: None before there is one. A strategy that lacks something, raises, hangs or answers nonsense is replaced by
-    random items, and `why` says so; the page shows it with every question.
+    model: None before there is one. A strategy that lacks something or answers nonsense, and a plug-in that raises,
+    hangs or ends its process (all of which are an InputError), is replaced by random items, and `why` says so; the page
+    shows it with every question. Any other exception is a fault of ours: the job fails, and the page says that.
     """
     rng = np.random.default_rng([spec["seed"], spec["version"]])
     view = view_of(spec, pool, model, rng)

@@ -64,7 +64,12 @@ TABLE: tuple[Setting, ...] = (
     Setting("strategy", "typical_then_margin", "name", "Query strategy of new projects"),
     Setting("pace", "linear", "name", "Policy by which pseudo-labels are proposed"),
     Setting(
-        "label_budget", 0, "items", "Human labels that are wanted in all; 0: the whole pool", 0, 1_000_000_000
+        "label_budget",
+        0,
+        "items",
+        "Human labels that are wanted in all; 0: 50 per class, or the whole pool where that is fewer",
+        0,
+        1_000_000_000,
     ),
     Setting(
         "stream_share", 0.10, "fraction", "Share of the asks drawn uniformly and never trained on", 0.01, 0.9

@@ -26,7 +26,7 @@ def precision_chart(rounds: Sequence[RoundPrecision], t: Tokens) -> figure:
     known = [r for r in rounds if r.precision.n > 0]
     plot = frame(
         "Precision of proposals",
-        "share of random-stream answers that agree with what would have been proposed; bars are 95 % intervals",
+        "share of blind checks (random stream and audits) that agree with the proposal; bars are 95 % intervals",
         "model version",
         "precision",
         t,

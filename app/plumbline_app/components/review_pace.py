@@ -78,7 +78,7 @@ class PacePanel(Viewer):
 
     def _draw_chart(self) -> None:
         rounds = self._project.desk.review.precision()
-        checked = sum(r.precision.n > 0 for r in rounds)
+        checked = sum(r.precision.n for r in rounds)
         if checked == self._drawn:
             return
         self._drawn = checked

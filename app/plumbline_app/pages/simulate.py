@@ -21,11 +21,10 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Job
 from plumbline_backend.registry import HEADS, PACES
 from plumbline_backend.simulation.data import DEMOS
-from plumbline_backend.simulation.setup import NO_PACE, OWN, Setup
+from plumbline_backend.simulation.setup import MOST_STRATEGIES, NO_PACE, OWN, Setup
 from plumbline_backend.simulation.summary import SHARES
 from plumbline_backend.simulation.task import (
     KIND,
-    MOST_STRATEGIES,
     OWN_DATA,
     known_answers,
     offered_strategies,

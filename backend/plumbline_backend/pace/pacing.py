@@ -28,6 +28,10 @@ MOST_TAKEN = 2_000
 AUDIT_EVERY = 10
 """Every so many asks that are not the random stream's is a blind check, while pseudo-labels are in force. Answers to
 what the model is sure of teach it little, so that checks are paid with labels."""
+PER_CLASS = 50
+"""Human labels per class that count as wanted where no budget is set. 99 % of full accuracy took 20 to 32 per class on
+digits, ImageSegments and clinc150 and 6 to 19 with two classes (benchmarks/results/label_efficiency.json): the pace
+freezes at 40, when there is little left to gain."""
 BATCH = "pace"
 MAYBE_CHECK = f", or a blind check of the model: one in {AUDIT_EVERY} is, and which is not told"
 """Ends the reason of every ask of the model's while checks come among them: true of each, and it tells none apart."""
@@ -39,6 +43,13 @@ class Round(NamedTuple):
     model: ModelVersion
     saved: Saved
     classes: tuple[str, ...]
+
+
+class Drawn(NamedTuple):
+    """Proposals of a model that were drawn for blind checks: class ids by item."""
+
+    model_id: int
+    classes: Mapping[int, str]
 
 
 class Pacing:
@@ -62,7 +73,7 @@ class Pacing:
         self._lock = threading.RLock()
         self.pseudo = PseudoLabels(store, question_id)
         self._rounds: dict[int, Round | None] = {}
-        self._audited: dict[int, Mapping[int, str]] = {}
+        self._audited: dict[int, Drawn] = {}
 
     @property
     def policy(self) -> str:
@@ -124,7 +135,7 @@ class Pacing:
                 replace(state, n_human=model.n_train),
                 self.audits(model),
                 Paired(*summary["paired"]),
-                self._share_done(model),
+                self._share_done(model, len(question.active)),
                 tuple(c.id for c in question.active),
                 None if summary.get("held_out") is None else Paired(*summary["held_out"]),
             )
@@ -146,11 +157,20 @@ class Pacing:
     def audits(self, model: ModelVersion) -> dict[str, Audit]:
         """Blind checks by class id: answers to audit asks since the switch-on, and the stream's word on this model."""
         counts = {c: list(pair) for c, pair in model.metrics.get("pace", {}).get("stream", {}).items()}
-        for proposed, answered in self._checked():
+        for _, proposed, answered in self._checked(self.state.since):
             entry = counts.setdefault(proposed, [0, 0])
             entry[0] += 1
             entry[1] += proposed == answered
         return {class_id: Audit(*pair) for class_id, pair in counts.items()}
+
+    def checked_of(self) -> dict[int, Audit]:
+        """By model id, the answered blind checks of that model's proposals: a uniform draw from them, so unbiased."""
+        counts: dict[int, list[int]] = {}
+        for model_id, proposed, answered in self._checked():
+            entry = counts.setdefault(model_id, [0, 0])
+            entry[0] += 1
+            entry[1] += proposed == answered
+        return {model_id: Audit(*pair) for model_id, pair in counts.items()}
 
     def asks(self, newest: ModelVersion | None) -> Iterator[int]:
         """Items whose proposals are to be checked blindly among the others. None while the pace is off."""
@@ -164,7 +184,11 @@ class Pacing:
 
         The lease knows; where it has ended, an item that the query's round had drawn for a check counts as one.
         """
-        if new.stratum != "model" or new.query_id is None or new.item not in self._audited_in(new.query_id):
+        if (
+            new.stratum != "model"
+            or new.query_id is None
+            or new.item not in self._audited_in(new.query_id).classes
+        ):
             return new.stratum
         if self.state.mode != "on":
             return new.stratum
@@ -180,38 +204,33 @@ class Pacing:
             self._rounds = {model.id: None if saved is None else Round(model, saved, classes)}
         return self._rounds[model.id]
 
-    def _checked(self) -> Iterator[tuple[str, str]]:
-        """(proposed class id, given class id) of every answered blind check since the switch-on."""
-        question, since = self._store.questions.get(self._question_id), self.state.since
+    def _checked(self, since: int = 0) -> Iterator[tuple[int, str, str]]:
+        """(model id, proposed class id, given class id) of every blind check answered after ledger id `since`."""
+        question = self._store.questions.get(self._question_id)
         items = self._answers.items_asked_as("audit", "answered")
-        of_query: dict[int, Mapping[int, str]] = {}
         for row in self._store.ledger.current(self._question_id, items=items, judge_kinds=("person",)):
             if row.stratum != "audit" or row.answer is None or row.query_id is None or row.id <= since:
                 continue
-            if row.query_id not in of_query:
-                of_query[row.query_id] = self._audited_in(row.query_id)
-            proposed = of_query[row.query_id].get(row.item)
-            if proposed is not None:
-                yield question.resolve(proposed), question.resolve(row.answer)
+            drawn = self._audited_in(row.query_id)
+            if row.item in drawn.classes:
+                proposed = drawn.classes[row.item]
+                yield drawn.model_id, question.resolve(proposed), question.resolve(row.answer)
 
-    def _audited_in(self, query_id: int) -> Mapping[int, str]:
-        """{item: proposed class id} of what the query's model had drawn for blind checks; kept, as it never changes."""
+    def _audited_in(self, query_id: int) -> Drawn:
+        """What the query's model had drawn for blind checks; kept, as it never changes."""
         if query_id not in self._audited:
             query = self._store.queries.find(self._question_id, query_id)
-            if query is None:
-                return {}
-            self._audited[query_id] = {} if query.model_id is None else self._drawn_by(query.model_id)
+            if query is None or query.model_id is None:
+                return Drawn(0, {})
+            model = self._store.models.get(query.model_id)
+            names, saved = model.metrics["classes"], saved_audit(self._models / model.folder)
+            self._audited[query_id] = Drawn(model.id, {item: names[k] for item, k in saved.items()})
         return self._audited[query_id]
 
-    def _drawn_by(self, model_id: int) -> Mapping[int, str]:
-        model = self._store.models.get(model_id)
-        classes = model.metrics["classes"]
-        return {item: classes[target] for item, target in saved_audit(self._models / model.folder).items()}
-
-    def _share_done(self, model: ModelVersion) -> float:
-        """Human labels over those that are wanted: the label budget, else the pool."""
-        budget = int(self._setting("label_budget"))
-        return min(1.0, model.n_train / (budget or max(self._project.n_items, 1)))
+    def _share_done(self, model: ModelVersion, n_classes: int) -> float:
+        """Human labels over those that are wanted: the label budget, else so many per class, at most the pool."""
+        wanted = int(self._setting("label_budget")) or PER_CLASS * n_classes
+        return min(1.0, model.n_train / max(min(wanted, self._project.n_items), 1))
 
     def _keep(self, state: PaceState) -> None:
         self._store.projects.change_settings(self._project.id, {"pace_state": state.as_json()})

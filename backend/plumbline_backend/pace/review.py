@@ -51,7 +51,7 @@ class Again(NamedTuple):
 
 
 class RoundPrecision(NamedTuple):
-    """One version's proposals and how often they were right among the blind checks of the random stream."""
+    """One version's proposals and how often they were right in blind checks: random stream and audits."""
 
     version: int
     n_proposed: int
@@ -169,12 +169,17 @@ class Review:
         return sorted(rows, key=lambda row: -row.streak)
 
     def precision(self) -> list[RoundPrecision]:
-        """For every model version, oldest first, how right its proposals were on random-stream items."""
-        rows = []
+        """For every model version, oldest first, how right its proposals were in both kinds of blind checks.
+
+        Random-stream items that it would have proposed, and its proposals that were asked blindly, are each a uniform
+        draw from what it proposes.
+        """
+        self._project.loop.answers.refresh()
+        rows, audited = [], self._project.loop.pacing.checked_of()
         for model in self._project.models():
             summary = model.metrics.get("pace")
             if summary is not None:
-                pairs = summary["stream"].values()
+                pairs = [*summary["stream"].values(), audited.get(model.id, (0, 0))]
                 interval = wilson(sum(right for _, right in pairs), sum(n for n, _ in pairs))
                 rows.append(RoundPrecision(model.version, summary["n_by_status"]["proposed"], interval))
         return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +40,14 @@ class Dataset:
             wrong.append(f"{len(self.classes)} class; expected at least two to tell apart")
         if wrong:
             raise InputError(f"data {self.name!r}: " + "; ".join(wrong))
+
+    def digest(self) -> str:
+        """Of features, answers, class names and descriptions, wherever they came from."""
+        found = hashlib.sha256(repr((self.x.shape, self.classes)).encode())
+        texts = () if self.descriptions is None else (self.descriptions.prompts,)
+        for part in (self.x, self.y, *texts):
+            found.update(np.ascontiguousarray(part).tobytes())
+        return found.hexdigest()
 
 
 def load_dataset(data: str, label: str | None = None) -> Dataset:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.managers import DictProxy, SyncManager
 from pathlib import Path
@@ -26,27 +27,31 @@ def simulate(
 ) -> list[SeedCurve]:
     """The curve of every seed 0 .. setup.seeds - 1, in that order.
 
-    kept: a file of finished seeds, one JSON line each; those of the same setup are not run again, and new ones are
-    added as they finish. processes: default one per core. Raises InputError on a wrong option or data,
-    JobFailedError when a seed's process was lost.
+    kept and the errors: as in `run_seeds`. processes: default one per core. Raises InputError on a wrong option or
+    data.
     """
     setup.check()
     setup.make_strategy()
-    say = report or _silent
     data = load_dataset(setup.data, setup.label)
-    done = {curve.seed: curve for curve in _finished(kept, setup.key()) if curve.seed < setup.seeds}
+    return run_seeds(setup, data, processes or os.cpu_count() or 1, report or _silent, kept)
+
+
+def run_seeds(
+    setup: Setup, data: Dataset, processes: int, report: Report, kept: Path | None = None
+) -> list[SeedCurve]:
+    """Every seed on data that are loaded already.
+
+    kept: a file of finished seeds, one JSON line each; those of the same setup, data and code are not run again, and
+    new ones are added as they finish. Raises JobFailedError when a seed's process was lost; finished seeds stay.
+    """
+    key, goal = setup.key(data), setup.budget
+    done = {c.seed: c for c in _finished(kept, key, goal) if c.seed < setup.seeds}
     todo = [seed for seed in range(setup.seeds) if seed not in done]
-    say(len(done) / setup.seeds, f"{len(done)} of {setup.seeds} seeds were finished before")
-    for curve in _run_all(setup, data, todo, processes or os.cpu_count() or 1, say, len(done)):
+    report(len(done) / setup.seeds, f"{len(done)} of {setup.seeds} seeds were finished before")
+    for curve in _run_all(setup, data, todo, processes, report, len(done)):
         done[curve.seed] = curve
         if kept is not None:
-            _keep(kept, setup.key(), curve)
-    return [done[seed] for seed in range(setup.seeds)]
-
-
-def run_seeds(setup: Setup, data: Dataset, processes: int, report: Report) -> list[SeedCurve]:
-    """Every seed on data that are loaded already, nothing kept."""
-    done = {c.seed: c for c in _run_all(setup, data, list(range(setup.seeds)), processes, report, 0)}
+            _keep(kept, key, curve)
     return [done[seed] for seed in range(setup.seeds)]
 
 
@@ -75,8 +80,11 @@ def _run_all(
             for each in finished:
                 try:
                     curve = each.result()
-                except multiprocessing.ProcessError as error:
-                    raise JobFailedError(f"simulate: a seed's process was lost: {error}") from error
+                except BrokenProcessPool as error:
+                    raise JobFailedError(
+                        "simulate: a seed's process ended by itself, as when memory runs out; start it again with "
+                        "fewer --processes, finished seeds are not run anew where they were kept"
+                    ) from error
                 yield curve
 
 
@@ -102,7 +110,7 @@ def _progress_of(say: Report, i: int, goal: int, seeds: int) -> Callable[[int], 
     return lambda n: say((i + min(1.0, n / goal)) / seeds, f"seed {i + 1} of {seeds}: {n} labels")
 
 
-def _finished(kept: Path | None, key: str) -> Iterator[SeedCurve]:
+def _finished(kept: Path | None, key: str, budget: int) -> Iterator[SeedCurve]:
     if kept is None or not kept.exists():
         return
     for line in kept.read_text(encoding="utf-8").splitlines():
@@ -110,11 +118,13 @@ def _finished(kept: Path | None, key: str) -> Iterator[SeedCurve]:
             row = json.loads(line)
         except json.JSONDecodeError:
             continue  # the last line of a run that was killed while it wrote; its seed runs again
-        if row["setup"] == key:
-            yield SeedCurve(**row["curve"])
+        curve = SeedCurve(**row["curve"]).cut_to(budget) if row["setup"] == key else None
+        if curve is not None:
+            yield curve
 
 
 def _keep(kept: Path, key: str, curve: SeedCurve) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
     with kept.open("a", encoding="utf-8") as out:
         out.write(json.dumps({"setup": key, "curve": curve.as_json()}) + "\n")
         out.flush()

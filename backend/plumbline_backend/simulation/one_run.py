@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from plumbline_backend.domain.types import Positions
 from plumbline_backend.heads.making import make_head
 from plumbline_backend.registry import HEADS
 from plumbline_backend.simulation.data import Dataset
-from plumbline_backend.simulation.pacing import PaceOfRun
+from plumbline_backend.simulation.pacing import Known, PaceOfRun
 from plumbline_backend.simulation.setup import NO_PACE, OWN, Setup
 from plumbline_backend.strategies.base import ask
 from plumbline_backend.strategies.committee import bootstrapped
@@ -41,6 +41,7 @@ class SeedCurve:
     accuracy: list[float]
     full_accuracy: float
     n_pool: int
+    """Items that could be asked: with a pace, those of its random stream are not among them."""
     n_test: int
     seconds: float
     query_s: float
@@ -50,6 +51,15 @@ class SeedCurve:
     def as_json(self) -> dict[str, Any]:
         """As a result file holds it."""
         return asdict(self)
+
+    def cut_to(self, budget: int) -> SeedCurve | None:
+        """What a run with this budget would have given; None where this one tells nothing of it."""
+        goal = min(budget, self.n_pool)
+        end = next((i for i, n in enumerate(self.labels) if n >= goal), None)
+        if end is None or (end > 0 and self.labels[end] != goal):
+            return None
+        end += 1
+        return replace(self, labels=self.labels[:end], accuracy=self.accuracy[:end], pseudo=self.pseudo[:end])
 
 
 def run_seed(data: Dataset, setup: Setup, seed: int, progress: Progress | None = None) -> SeedCurve:
@@ -67,12 +77,12 @@ def run_seed(data: Dataset, setup: Setup, seed: int, progress: Progress | None =
         labels.append(len(run.items))
         if progress is not None:
             progress(len(run.items))
-        if len(run.items) >= min(setup.budget, len(pool)):
+        if len(run.items) >= min(setup.budget, run.n_askable):
             break
         run.ask(min(setup.batch, setup.budget - len(run.items)))
     seconds = time.perf_counter() - start
     pseudo = [] if run.pace is None else run.pace.history
-    return SeedCurve(seed, labels, accuracy, full, len(pool), len(test), seconds, run.query_s, pseudo)
+    return SeedCurve(seed, labels, accuracy, full, run.n_askable, len(test), seconds, run.query_s, pseudo)
 
 
 def split(n: int, test_share: float, rng: np.random.Generator) -> tuple[Positions, Positions]:
@@ -106,26 +116,32 @@ class _Run:
         self.items: list[int] = []
         self.head: Head | None = None
         self.classes: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self.pace = None if setup.pace == NO_PACE else PaceOfRun(setup.pace, self.x, self.truth, rng)
+        self.pace = (
+            None
+            if setup.pace == NO_PACE
+            else PaceOfRun(setup.pace, self.x, self.truth, self.answers, setup.budget, rng)
+        )
+        self.reserve = [] if self.pace is None else self.pace.reserve.tolist()
+        self.n_askable = len(self.x) - len(self.reserve)
         self.query_s = 0.0
 
     def first_answers(self) -> None:
         """`start` answers before the first fit, and more by the batch until two classes are known."""
-        self.ask(min(self.setup.start, len(self.x)))
-        while len(np.unique(self.answers[self.items])) < 2 and len(self.items) < len(self.x):
-            self.ask(min(self.setup.batch, len(self.x) - len(self.items)))
+        self.ask(min(self.setup.start, self.n_askable))
+        while len(np.unique(self.answers[self.items])) < 2 and len(self.items) < self.n_askable:
+            self.ask(min(self.setup.batch, self.n_askable - len(self.items)))
 
     def ask(self, n: int) -> None:
         """Ask `n` more items: the strategy's, or random ones where it needs a model that is not there."""
         start = time.perf_counter()
         checks = [] if self.pace is None else self.pace.checks(n, self.items)
-        view = self._view(closed=[*self.items, *checks])
+        view = self._view(closed=[*self.items, *checks, *self.reserve])
         strategy = self.strategy if self._can_ask(self.strategy) else Random()
         found = ask(strategy, view, n - len(checks), self.rng).items.tolist()
         self.query_s += time.perf_counter() - start
         if not found and not checks:
             raise InputError(
-                f"strategy {strategy.name!r} asks nothing although {len(self.x) - len(self.items)} are left"
+                f"strategy {strategy.name!r} asks nothing although {self.n_askable - len(self.items)} are left"
             )
         self.items += [*found, *checks]
 
@@ -142,9 +158,8 @@ class _Run:
         same = np.array_equal(before, self.classes)
         self.head = self.trained(rows, targets, self.classes, weight, self.head if same else None)
         if self.pace is not None:
-            self.pace.next_round(
-                items, self.answers, self.classes, self.head, self.setup.budget, self._fit_of_features
-            )
+            human = np.searchsorted(self.classes, self.answers[items])
+            self.pace.next_round(Known(items, human, self.classes), self.head, self._fit_of_features)
         return self.accuracy_of(self.head, self.classes)
 
     def trained(

@@ -1,8 +1,8 @@
-"""The learning curve as an SVG file that needs no library: median, quartiles, and the share lines."""
+"""Learning curves as an SVG file that needs no library: median, quartiles, and the share lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -12,28 +12,39 @@ from plumbline_backend.simulation.summary import SHARES, median_curve
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 64, 96, 40, 52
 Place = Callable[[float, float], str]
 """Labels and accuracy to "x,y" on the picture."""
-_INK, _MUTED, _GRID, _LINE = "#1c2733", "#5a6875", "#dfe4e9", "#0b6bcb"
+_INK, _MUTED, _GRID = "#1c2733", "#5a6875", "#dfe4e9"
+_LINES = (
+    ("#0b6bcb", ""),
+    ("#b3541e", "6 3"),
+    ("#1b7f4b", "2 3"),
+    ("#8a3ffc", "8 3 2 3"),
+    ("#c2185b", "12 4"),
+    ("#5a6875", "4 2"),
+)
+"""Colour and dash of each curve: colour is never the only carrier."""
 
 
-def write_plot(path: Path, curves: Sequence[SeedCurve], title: str) -> None:
-    """Write the curve of `curves`; the title says what was simulated."""
-    path.write_text(plot(curves, title), encoding="utf-8")
+def write_plot(path: Path, found: Mapping[str, Sequence[SeedCurve]], title: str) -> None:
+    """Write the curves of each strategy, at most six; the title says what was simulated."""
+    path.write_text(plot(found, title), encoding="utf-8")
 
 
-def plot(curves: Sequence[SeedCurve], title: str) -> str:
-    """SVG text, 720 x 420."""
-    rows = median_curve(curves)
+def plot(found: Mapping[str, Sequence[SeedCurve]], title: str) -> str:
+    """SVG text, 720 x 420: a line and a band for each name, named below the title where there are several."""
+    rows = {name: median_curve(curves) for name, curves in found.items()}
+    points = [point for each in rows.values() for point in each]
+    curves = [curve for each in found.values() for curve in each]
     full = sum(curve.full_accuracy for curve in curves) / len(curves)
-    most = max(n for n, *_ in rows)
-    lowest = min(min(low for _, _, low, _ in rows), 0.9 * full)
-    low, high = max(0.0, lowest - 0.03), min(1.0, max(full, max(top for *_, top in rows)) + 0.02)
+    most = max(n for n, *_ in points)
+    lowest = min(min(low for _, _, low, _ in points), 0.9 * full)
+    low, high = max(0.0, lowest - 0.03), min(1.0, max(full, max(top for *_, top in points)) + 0.02)
 
     def at(n: float, accuracy: float) -> str:
         x = LEFT + (WIDTH - LEFT - RIGHT) * n / max(most, 1)
         y = TOP + (HEIGHT - TOP - BOTTOM) * (high - accuracy) / max(high - low, 1e-9)
         return f"{x:.1f},{y:.1f}"
 
-    band = [at(n, a) for n, _, a, _ in rows] + [at(n, a) for n, _, _, a in reversed(rows)]
+    seeds = max(len(each) for each in found.values())
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'role="img" font-family="system-ui, sans-serif" font-size="12" fill="{_INK}">',
@@ -42,15 +53,42 @@ def plot(curves: Sequence[SeedCurve], title: str) -> str:
         f'<text x="{LEFT}" y="22" font-size="14" font-weight="700">{escape(title)}</text>',
         *_shares(at, full, low, most),
         *_ticks(at, low, high, most),
-        f'<polygon points="{" ".join(band)}" fill="{_LINE}" opacity="0.15"/>',
-        f'<polyline points="{" ".join(at(n, a) for n, a, *_ in rows)}" fill="none" stroke="{_LINE}" stroke-width="2"/>',
+        *_curves(at, rows),
+        *(_names(tuple(rows)) if len(rows) > 1 else ()),
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">'
-        f"labels (median and quartiles of {len(curves)} seeds)</text>",
+        f"labels (median and quartiles of {seeds} seeds)</text>",
         f'<text x="16" y="{(TOP + HEIGHT - BOTTOM) / 2}" text-anchor="middle" '
         f'transform="rotate(-90 16 {(TOP + HEIGHT - BOTTOM) / 2})">test accuracy</text>',
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _curves(at: Place, rows: Mapping[str, Sequence[tuple[int, float, float, float]]]) -> list[str]:
+    parts = []
+    for each, (color, dash) in zip(rows.values(), _LINES, strict=False):
+        band = [at(n, a) for n, _, a, _ in each] + [at(n, a) for n, _, _, a in reversed(each)]
+        line = " ".join(at(n, a) for n, a, *_ in each)
+        parts += [
+            f'<polygon points="{" ".join(band)}" fill="{color}" opacity="{0.15 / len(rows):.3f}"/>',
+            f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>',
+        ]
+    return parts
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    """A short piece of each line with its name, from the bottom right upwards, where curves rarely are."""
+    parts, right = [], WIDTH - RIGHT
+    for i, (name, (color, dash)) in enumerate(
+        zip(reversed(names), reversed(_LINES[: len(names)]), strict=True)
+    ):
+        y = HEIGHT - BOTTOM - 12 - 16 * i
+        parts += [
+            f'<line x1="{right - 190}" y1="{y - 4}" x2="{right - 160}" y2="{y - 4}" stroke="{color}" '
+            f'stroke-width="2" stroke-dasharray="{dash}"/>',
+            f'<text x="{right - 154}" y="{y}">{escape(name)}</text>',
+        ]
+    return parts
 
 
 def _shares(at: Place, full: float, low: float, most: int) -> list[str]:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import plumbline_backend
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.ports import Strategy
 from plumbline_backend.plugins import PluginStrategy
 from plumbline_backend.registry import HEADS, PACES, STRATEGIES
 from plumbline_backend.simulation.baselines import BASELINES, Baseline
 
+if TYPE_CHECKING:
+    from plumbline_backend.simulation.data import Dataset
+
 OWN, NO_PACE = "own", "none"
+MOST_STRATEGIES = 6
+"""As many as one picture tells apart."""
+RUNS = ("simulation", "strategies", "pace", "heads", "calibrators", "domain")
+"""Folders of the package whose code decides a curve."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +77,39 @@ class Setup:
         made: Strategy = STRATEGIES.get(self.strategy)()
         return made
 
-    def key(self) -> str:
-        """Tells whether seeds of an earlier run belong to this one: everything but how many seeds and labels."""
-        said = {name: value for name, value in asdict(self).items() if name not in ("seeds",)}
-        if Path(self.data).is_file():
-            stat = Path(self.data).stat()
-            said["file"] = [stat.st_size, stat.st_mtime_ns]
+    def key(self, data: Dataset) -> str:
+        """Tells whether seeds of an earlier run belong to this one: the options, the data's content and the code.
+
+        Not how many seeds there are. The budget counts only with a pace, which it freezes at the end; without one the
+        curve of a larger budget holds that of a smaller, and a smaller budget's seeds are run anew for a larger.
+        """
+        apart = ("seeds", "data", "label", *(("budget",) if self.pace == NO_PACE else ()))
+        said: dict[str, Any] = {name: value for name, value in asdict(self).items() if name not in apart}
+        if self._is_plugin:
+            said["plugin"] = hashlib.sha256(Path(self.strategy).read_bytes()).hexdigest()
+        said |= {"data": data.digest(), "code": code_digest()}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def several(setup: Setup) -> dict[str, Setup]:
+    """One setup for each of the strategies that are named with commas. Raises InputError on none, many or doubles."""
+    names = [name.strip() for name in setup.strategy.split(",")]
+    if len(set(names)) != len(names) or len(names) > MOST_STRATEGIES:
+        raise InputError(
+            f"--strategy: found {len(names)} ({setup.strategy}); expected up to {MOST_STRATEGIES} different ones"
+        )
+    return {name: replace(setup, strategy=name) for name in names}
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Changes with any line that a simulated labelling runs: seeds of other code are no seeds of this one."""
+    package = Path(plumbline_backend.__file__).parent
+    found = hashlib.sha256()
+    for folder in RUNS:
+        for path in sorted((package / folder).glob("*.py")):
+            found.update(path.name.encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def strategy_names() -> tuple[str, ...]:

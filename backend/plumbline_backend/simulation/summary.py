@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from plumbline_backend.simulation.one_run import SeedCurve
 from plumbline_backend.simulation.setup import Setup
 
 SHARES = (90, 95, 99)
+CSV_COLUMNS = ("seed", "labels", "accuracy", "share_of_full_accuracy")
 
 
 def needed(curve: SeedCurve, percent: int) -> int | None:
@@ -71,16 +72,25 @@ def median_curve(curves: Sequence[SeedCurve]) -> list[tuple[int, float, float, f
     return rows
 
 
-def write_table(path: Path, curves: Sequence[SeedCurve]) -> None:
-    """A CSV with a row per seed and number of labels."""
+def write_table(path: Path, found: Mapping[str, Sequence[SeedCurve]]) -> None:
+    """A CSV with a row per seed and number of labels; the strategy comes first where there are several."""
+    several = len(found) > 1
     with path.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
-        writer.writerow(["seed", "labels", "accuracy", "share_of_full_accuracy"])
-        for curve in curves:
-            for n, accuracy in zip(curve.labels, curve.accuracy, strict=True):
-                writer.writerow(
-                    [curve.seed, n, f"{accuracy:.6f}", f"{accuracy / max(curve.full_accuracy, 1e-12):.6f}"]
-                )
+        writer.writerow([*(["strategy"] if several else []), *CSV_COLUMNS])
+        for name, curves in found.items():
+            writer.writerows([*([name] if several else []), *row] for curve in curves for row in _rows(curve))
+
+
+def _rows(curve: SeedCurve) -> Iterator[list[Any]]:
+    for n, accuracy in zip(curve.labels, curve.accuracy, strict=True):
+        yield [curve.seed, n, f"{accuracy:.6f}", f"{accuracy / max(curve.full_accuracy, 1e-12):.6f}"]
+
+
+def compared(found: Mapping[str, Sequence[SeedCurve]]) -> list[list[str]]:
+    """A row per strategy for people: its name and the median labels for each share; a dash: beyond the budget."""
+    needs = {name: [median_needed(curves, p) for p in SHARES] for name, curves in found.items()}
+    return [[name, *("–" if n is None else f"{n:g}" for n in needed)] for name, needed in needs.items()]
 
 
 def table_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:

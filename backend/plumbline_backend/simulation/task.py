@@ -18,7 +18,7 @@ from plumbline_backend.registry import STRATEGIES
 from plumbline_backend.simulation.baselines import BASELINES
 from plumbline_backend.simulation.data import DEMOS, Dataset, from_pool, load_dataset
 from plumbline_backend.simulation.many import run_seeds
-from plumbline_backend.simulation.setup import Setup
+from plumbline_backend.simulation.setup import MOST_STRATEGIES, Setup
 from plumbline_backend.simulation.summary import median_curve, result_of
 
 if TYPE_CHECKING:
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     from plumbline_backend.project import Project
 
 KIND = "simulate"
-MOST_STRATEGIES = 6
 OWN_DATA = "project"
 """Simulate on the project's own known answers."""
 
 
 def start_simulation(jobs: Jobs, project: Project, setup: Setup, strategies: Sequence[str]) -> Job:
-    """Start it in the background; the job's result is {"rows": one mapping per strategy}.
+    """Start it in the background; the job's result is {"rows": one mapping per strategy}. One that was stopped goes on.
 
     setup.data: a demo's name, or "project" for the project's own label column. Raises InputError on a wrong option, a
     project without known answers, or none or more than six strategies. Strategies go by name: a plug-in counts only
@@ -55,10 +54,16 @@ def start_simulation(jobs: Jobs, project: Project, setup: Setup, strategies: Seq
         "strategies": {name: known[name] for name in strategies},
         "pool": str(project.folders.pool),
         "column": column,
+        "kept": str(kept_beside(project.folders.models)),
     }
     return jobs.start(
         KIND, project.row.id, Work(KIND, spec), on_result=lambda *_: None, lane=f"{KIND}-{project.row.id}"
     )
+
+
+def kept_beside(models: Path) -> Path:
+    """Where finished seeds of a project's simulation lie until it ends: one that was stopped goes on where it was."""
+    return models.parent.parent / "simulations" / f"{models.name}.jsonl"
 
 
 def offered_strategies(project: Project) -> dict[str, str]:
@@ -77,7 +82,7 @@ def known_answers(project: Project) -> str | None:
 def run_simulation(spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Mapping[str, Any]:
     """The worker's part: one strategy after the other, its seeds beside each other."""
     setup = Setup(**spec["setup"])
-    data = _data(setup, spec)
+    data, kept = _data(setup, spec), Path(spec["kept"])
     rows = []
     for i, (strategy, called) in enumerate(spec["strategies"].items()):
         n = len(spec["strategies"])
@@ -86,7 +91,7 @@ def run_simulation(spec: Mapping[str, Any], report: Callable[[float, str], None]
             report((i + done) / n, f"{strategy.replace('_', ' ')}: {message}")
 
         chosen = replace(setup, strategy=called)
-        curves = run_seeds(chosen, data, os.cpu_count() or 1, say)
+        curves = run_seeds(chosen, data, os.cpu_count() or 1, say, kept)
         result = result_of(chosen, curves)
         rows.append(
             {
@@ -98,6 +103,7 @@ def run_simulation(spec: Mapping[str, Any], report: Callable[[float, str], None]
                 "pseudo_labels": result.get("pseudo_labels"),
             }
         )
+    kept.unlink(missing_ok=True)  # all of it is in the result
     return {"rows": rows, "setup": asdict(setup)}
 
 

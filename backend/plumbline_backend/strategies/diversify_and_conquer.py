@@ -39,8 +39,10 @@ class DiversifyAndConquer:
             view, rows[len(items) :], known, dict(zip(labelled.items, labelled.targets, strict=True))
         )
         k = len(found.size)
-        share = _mean(found.member[: len(items)], utility, k) + _mean(found.member[len(items) :], missing, k)
-        order = _drawn(found.member[: len(items)], utility, share, longer(n), rng)
+        share = mean_of(found.member[: len(items)], utility, k) + mean_of(
+            found.member[len(items) :], missing, k
+        )
+        order = drawn(found.member[: len(items)], utility, share, longer(n), rng)
         return apart(
             Ranking(items[order], utility[order], "the model is still weak in its region of the pool"),
             view,
@@ -57,12 +59,12 @@ def _missing(
     return np.asarray(1 - told, dtype=np.float64)
 
 
-def _mean(member: NDArray[np.int64], values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+def mean_of(member: NDArray[np.int64], values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """(k,) mean per cluster, 0 where there is none."""
     return np.bincount(member, values, minlength=k) / np.maximum(np.bincount(member, minlength=k), 1)
 
 
-def _drawn(
+def drawn(
     member: NDArray[np.int64],
     utility: NDArray[np.float64],
     share: NDArray[np.float64],

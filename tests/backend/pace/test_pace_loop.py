@@ -203,6 +203,37 @@ def test_it_waits_while_held_out_labels_speak_against_it(paced, monkeypatch):
     assert len(head_rows(paced)) > 50
 
 
+def test_the_pace_freezes_at_four_fifths_of_what_is_wanted(paced, monkeypatch):
+    """About 45 labels of three classes: 150 are wanted without a budget, 50 by a budget of 50."""
+    pacing, model = paced.project.loop.pacing, paced.project.loop.newest_model()
+    monkeypatch.setattr("plumbline_backend.pace.pacing.EVERY", 0)
+    pacing.after_fit(model, paced.project.question())
+    assert not pacing.state.frozen
+    assert 0.8 * 50 <= model.n_train < 0.8 * 150
+    paced.project.set_settings(label_budget=50)
+    pacing.after_fit(model, paced.project.question())
+    assert pacing.state.frozen
+    assert "of the wanted answers are there" in pacing.state.reason
+
+
+def test_replacing_takes_back_what_is_no_longer_proposed_and_changes_what_is_proposed_as_another(paced):
+    project, pseudo = paced.project, paced.project.loop.pacing.pseudo
+    judge, question = project.loop.newest_model().judge_id, project.question()
+    pseudo.revoke(batch=BATCH)
+    a, b, c, d = range(4)
+    pseudo.accept(question, judge, "by hand", {d: (paced.ids[0], 0.9)})
+    pseudo.replace(question, judge, BATCH, {a: (paced.ids[0], 0.9), b: (paced.ids[1], 0.9)})
+    first = {item: label.row for item, label in pseudo.live().items()}
+    pseudo.replace(
+        question, judge, BATCH, {b: (paced.ids[2], 0.8), c: (paced.ids[1], 0.9), d: (paced.ids[1], 1)}
+    )
+    live = {item: label.class_id for item, label in pseudo.live().items()}
+    assert live == {b: paced.ids[2], c: paced.ids[1], d: paced.ids[0]}  # what a person accepted stays
+    revoked = {row.revokes for row in project.history(limit=20)}
+    assert first[a] in revoked  # no longer proposed
+    assert pseudo.live()[d].row == first[d]
+
+
 def test_an_unknown_policy_is_refused_with_the_nearest(clouds):
     with pytest.raises(InputError, match="pace 'liner' does not exist; did you mean 'linear'"):
         clouds.project.loop.pacing.choose("liner")

@@ -7,6 +7,7 @@ import pytest
 
 from plumbline_backend.batches import Step
 from plumbline_backend.domain.errors import InputError, NotFoundError
+from plumbline_backend.domain.intervals import wilson
 
 
 def first_group(clouds):
@@ -105,6 +106,23 @@ def test_precision_over_rounds_has_n_and_interval(ready):
     assert 0 <= last.precision.low <= last.precision.value <= last.precision.high <= 1
     assert last.n_proposed > 0
     assert ready.project.desk.review.audited().n >= last.precision.n
+
+
+def test_answered_audits_count_in_the_precision_of_the_version_that_proposed(paced):
+    """Two blind checks of the newest version, one answered as it was proposed and one not."""
+    review, pacing = paced.project.desk.review, paced.project.loop.pacing
+    paced.project.loop.fit_soon = lambda: None  # the version stays the newest
+    model = paced.project.loop.newest_model()
+    pairs = model.metrics["pace"]["stream"].values()
+    n_stream, right_stream = (sum(pair[k] for pair in pairs) for k in (0, 1))
+    assert review.precision()[-1].precision == wilson(right_stream, n_stream)
+    asks = paced.project.next_items(paced.me, "tab", 40)
+    checks = [ask for ask in asks if ask.stratum == "audit"][:2]
+    said = dict(zip(*(pacing.round_of(model).saved[k].tolist() for k in (5, 6)), strict=True))
+    for ask, off in zip(checks, (0, 1), strict=True):
+        number = (paced.ids.index(model.metrics["classes"][said[ask.item]]) + off) % 3
+        paced.answer(ask.item, number, query_id=ask.query_id, stratum=ask.shown_stratum)
+    assert review.precision()[-1].precision == wilson(right_stream + 1, n_stream + 2)
 
 
 def test_before_a_model_there_is_nothing_and_nothing_fails(clouds):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,11 +16,12 @@ import numpy as np
 import pytest
 
 from plumbline_app.cli import main
-from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.errors import InputError, JobFailedError
 from plumbline_backend.registry import STRATEGIES
+from plumbline_backend.simulation import many
 from plumbline_backend.simulation.baselines import BASELINES
 from plumbline_backend.simulation.data import Dataset, load_dataset
-from plumbline_backend.simulation.many import simulate
+from plumbline_backend.simulation.many import run_seeds, simulate
 from plumbline_backend.simulation.one_run import SeedCurve, answers_of, run_seed, split
 from plumbline_backend.simulation.plot import plot
 from plumbline_backend.simulation.setup import Setup
@@ -159,6 +164,107 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert other[0].seconds != 1234.5  # another setup's seeds are not taken
 
 
+class Deadly:
+    """Data that end the process which receives them, as a full memory would."""
+
+    y = np.arange(30) % 2
+
+    def digest(self) -> str:
+        return "deadly"
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (9,)
+
+
+def test_a_lost_process_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(JobFailedError, match="process ended by itself"):
+        run_seeds(QUICK, Deadly(), 2, lambda *_: None)  # type: ignore[arg-type]
+    monkeypatch.setattr(many, "load_dataset", lambda *_: Deadly())
+    code = command(monkeypatch, "--data iris --strategy margin --budget 20 --seeds 2 --processes 2")
+    assert code == 1
+    said = capsys.readouterr().err
+    assert "Failed." in said
+    assert "Traceback" not in said
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """kill -9 of the whole process group while seeds are running; the second run finishes what is missing."""
+    out = tmp_path / "out.json"
+    options = "--data wine --strategy margin --budget 60 --seeds 20 --processes 1"
+    run = [sys.executable, "-c", "from plumbline_app.cli import main; main()", "simulate", *options.split()]
+    first = subprocess.Popen([*run, "--json", str(out)], start_new_session=True, stderr=subprocess.DEVNULL)
+    kept, deadline = out.with_suffix(".jsonl"), time.monotonic() + 300
+    while not (kept.exists() and kept.read_text().count("\n") >= 1):
+        assert time.monotonic() < deadline
+        assert first.poll() is None
+        time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait(30)
+    finished = kept.read_text().splitlines(keepends=True)
+    before = [json.loads(line)["curve"] for line in finished if line.endswith("\n")]
+    assert 1 <= len(before) < 20
+    assert not out.exists()
+    subprocess.run([*run, "--json", str(out)], check=True, capture_output=True, timeout=300)
+    seeds = json.loads(out.read_text())["seeds"]
+    assert [each["seed"] for each in seeds] == list(range(20))
+    assert [each["seconds"] for each in seeds[: len(before)]] == [each["seconds"] for each in before]
+
+
+def test_seeds_belong_to_options_data_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    iris, wine = load_dataset("iris"), load_dataset("wine")
+    key = QUICK.key(iris)
+    assert replace(QUICK, seeds=9, budget=90).key(iris) == key  # a longer curve holds a shorter one
+    paced = replace(QUICK, pace="linear")
+    assert replace(paced, budget=90).key(iris) != paced.key(iris)  # the budget freezes a pace
+    for other in (replace(QUICK, batch=4), replace(QUICK, start=12), replace(QUICK, noise=0.1), paced):
+        assert other.key(iris) != key
+    assert QUICK.key(wine) != key
+    assert QUICK.key(replace(iris, name="copy")) == key  # content, wherever it lies
+    monkeypatch.setattr("plumbline_backend.simulation.setup.code_digest", lambda: "of other code")
+    assert QUICK.key(iris) != key
+
+
+def test_a_longer_curve_serves_a_smaller_budget(tmp_path: Path) -> None:
+    kept = tmp_path / "seeds.jsonl"
+    long = simulate(QUICK, kept, processes=1)
+    short = simulate(replace(QUICK, budget=20), kept, processes=1)
+    assert [each.labels for each in short] == [[10, 15, 20]] * 3
+    assert [each.accuracy for each in short] == [each.accuracy[:3] for each in long]
+    assert len(kept.read_text().splitlines()) == 3  # nothing was run again
+    odd = simulate(replace(QUICK, budget=22, seeds=1), kept, processes=1)
+    assert odd[0].labels == [10, 15, 20, 22]  # no kept curve has that point
+
+
+def test_several_strategies_make_one_table_and_one_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.json"
+    options = f"--data iris --budget 20 --seeds 2 --processes 1 --json {out} --strategy"
+    assert command(monkeypatch, f"{options} margin,random") == 0
+    result = json.loads(out.read_text())["strategies"]
+    assert list(result) == ["margin", "random"]
+    assert result["random"]["setup"]["strategy"] == "random"
+    rows = out.with_suffix(".csv").read_text().splitlines()
+    assert rows[0] == "strategy,seed,labels,accuracy,share_of_full_accuracy"
+    assert len(rows) == 1 + 2 * 2 * 3
+    assert out.with_suffix(".svg").read_text().count("<polyline") == 2
+    assert len(out.with_suffix(".jsonl").read_text().splitlines()) == 4
+    shown = capsys.readouterr().out
+    assert "margin, random on iris" in shown
+    assert command(monkeypatch, f"{options} margin,margin") == 2
+    assert "found 2 (margin,margin); expected up to 6 different ones" in capsys.readouterr().err
+
+
+def command(monkeypatch: pytest.MonkeyPatch, options: str) -> int:
+    """Exit status of `plumbline simulate`."""
+    monkeypatch.setattr(sys, "argv", ["plumbline", "simulate", *options.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
 def test_the_command_writes_what_is_promised(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,9 +352,14 @@ def test_unusable_arrays_are_refused(tmp_path: Path, arrays: dict[str, np.ndarra
 
 
 def test_the_picture_names_what_it_shows() -> None:
-    text = plot([curve([0.5, 0.9, 0.98]), curve([0.4, 0.8, 0.97], seed=1)], 'margin on <"digits">')
+    found = {"margin": [curve([0.5, 0.9, 0.98]), curve([0.4, 0.8, 0.97], seed=1)]}
+    text = plot(found, 'margin on <"digits">')
     root = ElementTree.fromstring(text)
     words = " ".join(element.text or "" for element in root.iter())
     assert 'margin on <"digits">' in words
     assert "median and quartiles of 2 seeds" in words
     assert "95 % of full" in words
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 1
+    both = ElementTree.fromstring(plot({**found, "random <b>": [curve([0.3, 0.5, 0.6])]}, "two"))
+    assert len(list(both.iter("{http://www.w3.org/2000/svg}polyline"))) == 2
+    assert "random <b>" in [element.text for element in both.iter()]

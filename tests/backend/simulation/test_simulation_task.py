@@ -11,12 +11,15 @@ import pytest
 from plumbline_app.components.charts_simulation import simulation_curves
 from plumbline_app.pages.simulate import found_rows, told
 from plumbline_app.theme import tokens
-from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.errors import InputError, JobFailedError
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
+from plumbline_backend.simulation import one_run
+from plumbline_backend.simulation.data import Dataset
 from plumbline_backend.simulation.setup import Setup
 from plumbline_backend.simulation.task import (
     OWN_DATA,
+    kept_beside,
     known_answers,
     offered_strategies,
     start_simulation,
@@ -66,6 +69,31 @@ def test_a_project_is_simulated_on_its_own_answers(workspace: Workspace, wine: P
     plot = simulation_curves(rows, 1, tokens(False))
     assert len(plot.renderers) == 6
     assert wine.status().n_answered == 0  # nothing of it reaches the ledger
+
+
+def test_a_stopped_simulation_goes_on_where_it_was(
+    workspace: Workspace, wine: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second strategy fails; started again, the first one's seeds are taken from the file, which then goes."""
+    kept = kept_beside(wine.folders.models)
+    asked: list[str] = []
+    run_seed = one_run.run_seed
+
+    def watched(data: Dataset, setup: Setup, seed: int, _: object) -> one_run.SeedCurve:
+        asked.append(setup.strategy)
+        if setup.strategy == "margin" and asked.count("margin") == 1:
+            raise InputError("stopped")
+        return run_seed(data, setup, seed)
+
+    monkeypatch.setattr("plumbline_backend.simulation.many.run_seed", watched)
+    first = start_simulation(workspace.jobs, wine, QUICK, ["random", "margin"])
+    with pytest.raises(JobFailedError, match="stopped"):
+        workspace.jobs.wait(first.id)
+    assert len(kept.read_text(encoding="utf-8").splitlines()) == 1
+    second = start_simulation(workspace.jobs, wine, QUICK, ["random", "margin"])
+    assert workspace.jobs.wait(second.id).state == "done"
+    assert asked == ["random", "margin", "margin"]
+    assert not kept.exists()
 
 
 def test_a_demo_serves_where_there_are_no_answers(workspace: Workspace, tmp_path: Path) -> None:

@@ -29,6 +29,18 @@ class Fails:
     def pick(self, view, n, rng):
         raise RuntimeError("out of ideas")
 """
+HANGS = """
+import time
+
+
+class Hangs:
+    name = "hangs"
+    needs = frozenset()
+    explanation = "Never comes back when it is asked for items."
+
+    def pick(self, view, n, rng):
+        time.sleep(3600)
+"""
 TEXTS = {
     "sport": ["the team won the match", "a goal in the last minute of the match", "the team lost the cup"],
     "money": ["the bank raised its rates", "shares of the bank fell", "rates and shares went up"],
@@ -155,3 +167,40 @@ def test_a_ranking_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (items.tolist(), utility.tolist(), why) == ([3, 1], [0.5, 0.25], "because")
     np.savez(tmp_path / "ranking.npz", items=np.array([3]), utility=np.array([0.5]))
     assert load_ranking(tmp_path).why == ""
+
+
+def test_a_plug_in_that_hangs_in_a_live_project_is_stopped_and_said(
+    workspace: Workspace, wine: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plumbline_backend.plugins.PluginStrategy.__init__.__defaults__", (1.0,))
+    folder = workspace.folder / "plugins"
+    folder.mkdir(exist_ok=True)
+    (folder / "hangs.py").write_text(HANGS, encoding="utf-8")
+    wine.set_strategy("hangs")
+    answer_two_classes(wine)
+    asks = model_asks(wine)
+    assert len(asks) >= 8  # labelling goes on
+    (reason,) = {ask.reason.split(": ", 1)[1] for ask in asks}
+    assert "drawn at random, because the chosen strategy could not rank" in reason
+    assert "hangs.py did not answer within 1 s and was stopped" in reason
+
+
+def test_a_pool_of_two_items_is_labelled_to_its_end(workspace: Workspace, tmp_path: Path) -> None:
+    """One of the two is the random stream's, so that no head can be trained: the page says why, and nothing fails."""
+    path = tmp_path / "two.csv"
+    path.write_text("a,b\n1,2.5\n3,0.5\n", encoding="utf-8")
+    two = workspace.import_items(path, "two")
+    for name in ("yes", "no"):
+        two.add_class(name, by="test")
+    settle(two)
+    asks = two.next_items(two.person("me"), "tab", 10)
+    assert sorted(ask.item for ask in asks) == [0, 1]
+    for ask, each in zip(asks, two.question().active, strict=True):
+        answer(two, ask, each.id)
+    settle(two)
+    assert two.next_items(two.person("me"), "tab", 10) == []
+    status = two.status()
+    assert (status.n_answered, status.n_train + status.n_stream) == (2, 2)
+    assert status.model is None
+    assert status.waiting
+    assert not status.failed

@@ -13,6 +13,7 @@ from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.heads.linear_softmax import LinearSoftmax
 from plumbline_backend.registry import STRATEGIES
 from plumbline_backend.strategies import badge, bids, maxherding, mig
+from plumbline_backend.strategies import diversify_and_conquer as divide
 from plumbline_backend.strategies.bald import mutual_information
 from plumbline_backend.strategies.base import apart, ask, checked
 from plumbline_backend.strategies.committee import bootstrapped
@@ -51,6 +52,37 @@ def test_vote_entropy_by_hand() -> None:
     """Three votes for one class and one for another: -(3/4 ln 3/4 + 1/4 ln 1/4) = 0.5623, plus 0.001 x 1 - margin."""
     proba = np.array([[[0.9, 0.1]], [[0.9, 0.1]], [[0.9, 0.1]], [[0.1, 0.9]]])
     np.testing.assert_allclose(vote_entropy(proba), [0.56234 + 0.001 * (1 - 0.4)], atol=1e-5)
+
+
+def test_the_share_of_a_cluster_by_hand() -> None:
+    """Two clusters. Left: margins .2 and .4, so utilities .8 and .6, mean .7; its labelled item has p(answer) .9, so
+    .7 + .1 = .8. Right: margins .9 and .7, mean utility .2; p(answer) .4, so .2 + .6 = .8 too. A third without labels
+    and with a utility of .4 has .4. Of 3,000 first draws 1,200, 1,200 and 600 fall on them (sd below 28)."""
+    member = np.array([0, 0, 1, 1, 2])
+    utility = np.array([0.8, 0.6, 0.1, 0.3, 0.4])
+    share = divide.mean_of(member, utility, 3) + divide.mean_of(np.array([0, 1]), np.array([0.1, 0.6]), 3)
+    np.testing.assert_allclose(share, [0.8, 0.8, 0.4])
+    draw = rng()
+    first = [member[divide.drawn(member, utility, share, 1, draw)[0]] for _ in range(3000)]
+    np.testing.assert_allclose(np.bincount(first), [1200, 1200, 600], atol=140)
+    everything = divide.drawn(member, utility, share, 9, draw)
+    assert sorted(everything.tolist()) == [0, 1, 2, 3, 4]  # an empty cluster is not drawn from again
+
+
+def test_the_default_never_asks_what_was_not_scored_after_the_cold_phase() -> None:
+    """Forty labels of two classes: margins count. Items 40 to 49 have NaN scores, 50 to 59 are ever closer calls."""
+    top1 = np.r_[np.full(40, 0.9), np.full(10, np.nan), np.linspace(0.9, 0.6, 10)].astype(np.float32)
+    scores = PoolScores(top1, 1 - top1, np.zeros(60), np.where(np.isfinite(top1), 0, -1))
+    candidates = np.arange(60) >= 40
+    view = PoolView(
+        candidates,
+        scores=scores,
+        features=ArrayRows(np.arange(60, dtype=np.float32)[:, None]),
+        labelled=Labelled(np.arange(40), np.arange(40) % 2, 2),
+    )
+    found = ask(TypicalThenMargin(), view, 20, rng())
+    assert found.items.tolist() == list(range(59, 49, -1))
+    assert np.isfinite(found.utility).all()
 
 
 def test_committee_members_differ_and_know_every_class() -> None:
