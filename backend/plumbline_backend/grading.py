@@ -35,13 +35,13 @@ from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges import adopted
 from plumbline_backend.judges.bench import JudgeBench
 from plumbline_backend.judges.choose import SetChoice, choose_set
+from plumbline_backend.judges.reference import Evidence, n_in_sight, reference_grades
 from plumbline_backend.judges.report import (
     TARGET_WIDTH,
     AlignmentReport,
     alignment_report,
     candidates_of,
     choice_of,
-    reference_grades,
 )
 from plumbline_backend.judges.scores import Joined, import_scores
 from plumbline_backend.judges.stress import StressPlan, plan_stress, start_stress
@@ -236,12 +236,11 @@ class GradingProject:
     # Grading the same output again
 
     def regrade_queue(self, grader: Judge, criterion: int | None = None) -> list[int]:
-        """Outputs to grade again, blind: first those whose grade went stale, then a random order of the others that
-        were not graded twice yet."""
+        """Outputs to grade again, blind: first those whose grade went stale, in the order of the draws, then a random
+        order of the others that were not graded twice yet."""
         asked = self.criterion(criterion)
-        return regrade.queue(
-            self.grades(asked.id, grader=grader.name), self._regraded(asked, grader), self.seed
-        )
+        mine, done = self.grades(asked.id, grader=grader.name), self._regraded(asked, grader)
+        return regrade.queue(mine, done, self.seed, self.design.drawn())
 
     def next_regrade(self, grader: Judge, criterion: int | None = None) -> GradeAsk | None:
         """The next output to grade again; show no earlier grade with it. None when there is none."""
@@ -315,7 +314,8 @@ class GradingProject:
                 f"judge {judge_id} is not in use for criterion {criterion_id}; expected one that is"
             )
         adopted.drop(self)
-        return self.book.select(criterion_id, judge_id)
+        seen = 0 if judge_id is None else n_in_sight(self, criterion_id)
+        return self.book.select(criterion_id, judge_id, seen)
 
     def chosen_judges(self) -> list[GradingJudge]:
         """The set that was adopted, else the judge that stands for each criterion (and for the overall question):
@@ -375,8 +375,8 @@ class GradingProject:
         """Join score rows of LangSmith, Phoenix or Langfuse to the outputs by their ids, as said of one criterion."""
         return import_scores(self, self._store, Path(path), on_problem, criterion)
 
-    def _reference(self, criterion: Criterion) -> NDArray[np.int8]:
-        return reference_grades(self, criterion)[0]
+    def _reference(self, criterion: Criterion) -> Evidence:
+        return Evidence(reference_grades(self, criterion).truth, self.design.strata())
 
     def _judge_named(self, name: str) -> bool:
         return any(judge.name == name for judge in self.judges(every_version=True))

@@ -65,6 +65,8 @@ def ended(shown: JudgesPage, project: GradingProject) -> None:
 def test_a_draft_waits_while_another_kind_of_judge_is_open(
     shown: JudgesPage, project: GradingProject
 ) -> None:
+    for output, answer in ((3, "pass"), (5, "fail")):
+        project.grade(output=output, grader=project.grader("ada"), client_uuid=f"g{output}", answer=answer)
     shown._new_judge("assertion")
     shown._draft()
     shown._new_judge("head")
@@ -75,6 +77,7 @@ def test_a_draft_waits_while_another_kind_of_judge_is_open(
     assert shown._judge_editor._kind == "assertion"
     assert "def check" in shown._judge_editor._code.value
     assert "Drafted by the model" in text_of(shown._judge_editor._said)
+    assert shown._judge_editor._spec()["drafted_from"] == [3, 5]  # the grades that the model saw
 
 
 def test_a_draft_replaces_no_other_judges_code(shown: JudgesPage, project: GradingProject) -> None:

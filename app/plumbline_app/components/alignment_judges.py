@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from panel.viewable import Viewable, Viewer
 
+from plumbline_app.components.alignment_caveats import caveats
 from plumbline_app.components.controls import button
 from plumbline_app.components.estimates import index_in_words, share_cell, share_in_words
 from plumbline_app.components.figures import facts, html_pane
 from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.layout import card, fill, line, place
-from plumbline_app.components.words import notice
+from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import PlumblineError
-from plumbline_backend.judges.report import AlignmentReport, CriterionReport, JudgeReport
+from plumbline_backend.judges.report import AlignmentReport, ChosenBy, CriterionReport, JudgeReport
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -33,6 +34,15 @@ COLUMNS = [
 ]
 
 
+USED: dict[ChosenBy, str] = {
+    "person": "by hand",
+    "best": "best",
+    "least ffr": "fewest false failures",
+    "only": "only one",
+    "none": "oldest",
+}
+
+
 class JudgesView(Viewer):
     """The judges of a report. `on_change` is called after another judge was chosen."""
 
@@ -45,6 +55,7 @@ class JudgesView(Viewer):
         self._grid = Grid(
             on_open=self._opened, caption="Judges", empty="No judge yet: add some on the Judges page."
         )
+        self._caveats = place()
         self._detail = place()
 
     def __panel__(self) -> Viewable:
@@ -53,6 +64,7 @@ class JudgesView(Viewer):
             "Each against the grades of its criterion, or against the overall grades while that has none. "
             "– means unknown. Open one for its confusion matrix.",
             self._grid,
+            self._caveats,
             self._detail,
         )
 
@@ -64,6 +76,7 @@ class JudgesView(Viewer):
         rows = [_row(criterion, judge, together) for criterion, judge in self._pairs]
         rows += [[c.criterion.name, "no judge", *[None] * 6] for c in report.criteria if not c.judges]
         self._grid.show(COLUMNS, rows)
+        fill(self._caveats, *[sentence(told) for told in caveats(report)])
         ids = [judge.judge.id for _, judge in self._pairs]
         if self._open in ids:
             self._grid.selected = ids.index(self._open)
@@ -123,9 +136,7 @@ def _row(criterion: CriterionReport, report: JudgeReport, together: tuple[int, .
     if together is not None:
         used = "in the set" if report.judge.id in together else None
     elif criterion.chosen == report.judge.id:
-        used = {"person": "by hand", "best": "best", "only": "only one", "none": "oldest"}[
-            criterion.chosen_by
-        ]
+        used = USED[criterion.chosen_by]
     undecided = report.n_errors + report.n_abstained + report.n_not_run
     return [
         criterion.criterion.name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from panel.viewable import Viewable, Viewer
 
+from plumbline_app.components.alignment_caveats import not_alignable
 from plumbline_app.components.controls import button, choice, text_field, typed
 from plumbline_app.components.estimates import share_in_words, share_tile
 from plumbline_app.components.figures import html_pane, tiles
@@ -27,6 +28,7 @@ class SetView(Viewer):
     def __init__(self, width: float, on_width: Callable[[float], None]) -> None:
         super().__init__()
         self._figures = html_pane()
+        self._warned = place()
         self._method = sentence("")
         self._more = sentence("")
         names = {value: name for name, value in WIDTHS.items()}
@@ -35,7 +37,11 @@ class SetView(Viewer):
 
     def __panel__(self) -> Viewable:
         return stack(
-            self._figures, self._method, line(self._width, self._more, **{"flex-wrap": "nowrap"}), gap=12
+            self._figures,
+            self._warned,
+            self._method,
+            line(self._width, self._more, **{"flex-wrap": "nowrap"}),
+            gap=12,
         )
 
     def show(self, report: AlignmentReport) -> None:
@@ -63,6 +69,8 @@ class SetView(Viewer):
                 ),
             ]
         )
+        told = "\n".join(not_alignable(report))
+        fill(self._warned, *([notice("Not alignable", told, tone="warn")] if told else []))
         self._method.object = sentence(_basis(report)).object
         self._more.object = sentence(_grades_needed(report)).object
 
@@ -155,6 +163,8 @@ def _basis(report: AlignmentReport) -> str:
         return "There is no judge yet: add some on the Judges page."
     judges = _judges_in_words(n_judges, report.chosen.adopted is not None)
     parts = [f"{judges}. {METHODS[report.chosen.method][0].upper()}{METHODS[report.chosen.method][1:]}."]
+    if report.chosen.n_in_sight:
+        parts.append(f"{report.chosen.n_in_sight:,} outputs were graded by then.")
     if report.chosen.corrected is not None:
         apparent = share_in_words(report.chosen.apparent.alignment)
         parts.append(f"On the grades that chose them the alignment would look like {apparent}.")

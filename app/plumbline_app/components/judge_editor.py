@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from panel.viewable import Viewable, Viewer
@@ -22,6 +22,7 @@ from plumbline_app.components.stress_view import stress_view
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.grades import Criterion, GradingJudge
+from plumbline_backend.judges.assertion import DRAFTED_FROM
 from plumbline_backend.judges.head import HEADS_FOR_GRADES
 from plumbline_backend.registry import GRADING_JUDGES
 
@@ -70,6 +71,7 @@ class JudgeEditor(Viewer):
         self._on_run = on_run
         self._draft = draft
         self._on_stress = on_stress
+        self._drafted_from: list[int] = [] if judge is None else list(judge.spec.get(DRAFTED_FROM, []))
         self._said = place()
         self._verdicts = place()
 
@@ -102,9 +104,13 @@ class JudgeEditor(Viewer):
         """Whether this judge is the one that is open."""
         return self._judge is not None and self._judge.id == judge_id
 
-    def put_code(self, code: str, explanation: str) -> None:
-        """Put drafted code into the editor; it is saved and run only when the person says so."""
+    def put_code(self, code: str, explanation: str, shown: Sequence[int]) -> None:
+        """Put drafted code into the editor; it is saved and run only when the person says so.
+
+        shown: the graded outputs that the model saw; they go into the specification.
+        """
         self._code.value = code
+        self._drafted_from = sorted({*self._drafted_from, *shown})
         fill(
             self._said,
             notice("Drafted by the model", f"{explanation}\nRead it before you save it.", tone="warn"),
@@ -195,7 +201,8 @@ class JudgeEditor(Viewer):
     def _spec(self) -> dict[str, Any]:
         if self._kind == "assertion":
             kept = {} if self._judge is None else self._judge.spec
-            return {**kept, "code": typed_code(self._code)}
+            shown = {DRAFTED_FROM: self._drafted_from} if self._drafted_from else {}
+            return {**kept, **shown, "code": typed_code(self._code)}
         return self._form.spec() if self._kind == "llm" else {"head": self._head.value}
 
     def _select(self, judge_id: int | None) -> None:

@@ -275,7 +275,8 @@ class JudgesPage(GradingPage):
     def _drafted(self, job: Job) -> None:
         """Code goes into the editor it was asked for; while something else is open, a click opens that."""
         criterion_id, judge_id = int(job.spec["criterion"]), int(job.spec["judge"])
-        draft = AssertionDraft(**(job.result or {})["draft"])
+        result = job.result or {}
+        draft, shown = AssertionDraft(**result["draft"]), result["shown"]
         if self._judge_editor is None or not self._judge_editor.writes(criterion_id, judge_id):
 
             def open_draft() -> None:
@@ -285,13 +286,13 @@ class JudgesPage(GradingPage):
                 if self._judge_editor is None:
                     self._new_judge("assertion")
                 if self._judge_editor is not None:
-                    self._judge_editor.put_code(draft.code, draft.explanation)
+                    self._judge_editor.put_code(draft.code, draft.explanation, shown)
 
             self._ready(
                 "The model's draft is ready", f"Code for {job.spec['name']}.", "Open the draft", open_draft
             )
             return
-        self._judge_editor.put_code(draft.code, draft.explanation)
+        self._judge_editor.put_code(draft.code, draft.explanation, shown)
 
     def _stressed(self, job: Job) -> None:
         """What a judge did under stress stands under that judge; while another is open, a click opens it."""

@@ -146,10 +146,17 @@ class CriteriaBook:
         self._write(criterion_id, status="active", merged_into=None)
         return self.get(criterion_id)
 
-    def select(self, criterion_id: int, judge_id: int | None) -> Criterion:
-        """Remember the judge that a person chose for the criterion; None: the best one is chosen."""
-        self._write(self._active(criterion_id).id, selected=judge_id)
+    def select(self, criterion_id: int, judge_id: int | None, in_sight: int = 0) -> Criterion:
+        """Remember the judge that a person chose for the criterion; None: the best one is chosen.
+
+        in_sight: how many outputs were graded, and so could be looked at for the choice.
+        """
+        self._write(self._active(criterion_id).id, selected=judge_id, in_sight=in_sight)
         return self.get(criterion_id)
+
+    def chosen_among(self, criterion_id: int, in_sight: int) -> None:
+        """Remember that a person took a judge out or back while so many outputs were graded."""
+        self._write(criterion_id, in_sight=in_sight)
 
     def _reword(self, old: Criterion, text: str | None, guidelines: str | None, by: str) -> int:
         question = self._store.questions.get(old.id)
@@ -190,6 +197,7 @@ class CriteriaBook:
             ffr_limit=kept.get("ffr_limit"),
             pass_from=kept.get("pass_from", 4),
             selected=kept.get("selected"),
+            in_sight=kept.get("in_sight", 0),
             source=kept.get("source", "person"),
             overall=overall,
         )

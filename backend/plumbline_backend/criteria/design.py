@@ -49,6 +49,10 @@ class SamplingDesign:
         """Every ask so far, in order."""
         return self._store.draws.list(self._project_id)
 
+    def drawn(self) -> list[int]:
+        """The outputs that were drawn and answered, in the order of their draws."""
+        return [d.item for d in self.draws() if d.partition_id is not None and d.closed_at is not None]
+
     def next(self, grader: Judge, set_codes: NDArray[np.int8], judges: Sequence[int]) -> GradeAsk | None:
         """The grader's open ask again, else a new one; None when every output was drawn.
 

@@ -10,11 +10,44 @@ from plumbline_backend.domain.grades import Criterion, Grade
 from plumbline_backend.domain.types import Judgement
 
 
-def queue(grades: Sequence[Grade], regraded: Collection[int], seed: int) -> list[int]:
-    """Outputs to ask again: stale grades first, by output; then what was never asked twice, in a random order."""
-    stale = sorted({grade.output for grade in grades if grade.stale})
-    fresh = sorted({g.output for g in grades if g.passed is not None and not g.stale} - set(regraded))
-    return stale + [int(output) for output in np.random.default_rng(seed).permutation(fresh)]
+def queue(
+    grades: Sequence[Grade], regraded: Collection[int], seed: int, drawn: Sequence[int] = ()
+) -> list[int]:
+    """Outputs to ask again: stale grades first, in the order in which the design drew them, so that whoever stops on
+    the way has graded a uniform sample; others, and what was never asked twice, in a random order after them.
+
+    drawn: outputs in the order of their draws.
+    """
+    stale = {grade.output for grade in grades if grade.stale}
+    fresh = {g.output for g in grades if g.passed is not None and not g.stale} - set(regraded)
+    rng = np.random.default_rng(seed)
+    by_design = [output for output in dict.fromkeys(drawn) if output in stale]
+    by_hand = rng.permutation(sorted(stale - set(by_design))).tolist()
+    return by_design + [int(output) for output in [*by_hand, *rng.permutation(sorted(fresh)).tolist()]]
+
+
+def n_passed_over(
+    drawn: Sequence[int], graded: Collection[int], stale: Collection[int], again: Collection[int]
+) -> int:
+    """How many drawn outputs were passed over by a criterion's grades, so that these are chosen and no random sample.
+
+    A run of draws without a gap is as random as all draws. What waits for a re-grade after an edit comes in the order
+    of the draws too, so it has a gap only before the last one that was graded again. drawn: outputs in the order of
+    their draws. graded: those with a grade in force; stale: those with only an older one; again: graded ones that had
+    an older one too.
+    """
+    older = [output in again for output in drawn if output in stale or output in again]
+    newer = [output in graded for output in drawn if output not in stale and output not in again]
+    return _gaps(older[::-1])[1] + _gaps(newer)[0]
+
+
+def _gaps(has: Sequence[bool]) -> tuple[int, int]:
+    """How many are False between the first and the last True, and after the first True."""
+    if True not in has:
+        return 0, 0
+    after = list(has[has.index(True) :])
+    last = len(after) - after[::-1].index(True)
+    return after[:last].count(False), after.count(False)
 
 
 def pairs(rows: Sequence[Judgement], criterion: Criterion) -> list[tuple[int, int]]:

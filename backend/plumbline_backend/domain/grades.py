@@ -39,7 +39,8 @@ class Criterion:
     """A versioned question about every output. The overall question is one too, with `overall` set.
 
     `valid_from`: the oldest version whose grades still count; an edit that changes the meaning raises it.
-    `pass_from`: the lowest rating that passes (rating criteria). `selected`: the judge chosen by hand.
+    `pass_from`: the lowest rating that passes (rating criteria). `selected`: the judge chosen by hand. `in_sight`: how
+    many outputs were graded when a person last chose among its judges, or retired one: such a choice is one by grades.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Criterion:
     ffr_limit: float | None = None
     pass_from: int = 4
     selected: int | None = None
+    in_sight: int = 0
     source: str = "person"
     overall: bool = False
 

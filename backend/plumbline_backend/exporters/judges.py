@@ -45,7 +45,7 @@ def _pytest(project: GradingProject, folder: Path) -> None:
     outputs = project.outputs()
     table = project.verdict_table(judges)
     known = {
-        judge.name: [o.key for o in outputs if table.state(o.position, judge.id) in ("fail", "error")]
+        judge.name: [o for o in outputs if table.state(o.position, judge.id) in ("fail", "error")]
         for judge in judges
     }
     text = pytest_file(

@@ -3,13 +3,15 @@ beside it as JSON."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import re
 import tokenize
 from collections.abc import Mapping, Sequence
 
 from plumbline_backend.domain.errors import ConflictError
-from plumbline_backend.domain.grades import Criterion, GradingJudge
+from plumbline_backend.domain.grades import Criterion, GradingJudge, Output
 
 OUTPUTS_NAME = "outputs.json"
 HEAD = '''"""Checks of LLM outputs, exported from Plumbline.
@@ -19,6 +21,7 @@ Replace it by outputs of your own to check those, or name another file in the en
 A check that returns None does not apply and is skipped; True passes; False, or a failed assert, fails.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -28,14 +31,21 @@ import pytest
 FILE = Path(os.environ.get("OUTPUTS", Path(__file__).with_name("outputs.json")))
 OUTPUTS = json.loads(FILE.read_text(encoding="utf-8"))
 KNOWN_FAILURES = %(known)s
-"""Outputs that each check failed when this was exported: they are expected to fail, so that only news is red."""
+"""Outputs that each check failed when this was exported, by id, with the fingerprint of what it saw. While that is the
+same they are expected to fail, so that only news is red; a changed output is checked like any other."""
 
 
-def run(name, check, row):
+def fingerprint(output, context):
+    """Of all that a check sees of an output."""
+    seen = json.dumps([output, context], sort_keys=True)
+    return hashlib.sha256(seen.encode()).hexdigest()[:16]
+
+
+def run(request, name, check, row):
     """Call a check on one output and turn its answer into pytest's."""
-    if row["id"] in KNOWN_FAILURES.get(name, ()):
-        pytest.xfail("failed when the checks were exported")
     context = {key: row.get(key, {} if key == "vars" else "") for key in ("prompt", "vars", "reference", "system")}
+    if KNOWN_FAILURES.get(name, {}).get(row["id"]) == fingerprint(row["output"], context):
+        request.applymarker(pytest.mark.xfail(reason="failed when the checks were exported"))
     answer = check(row["output"], context)
     if answer is None:
         pytest.skip("does not apply")
@@ -58,17 +68,17 @@ def make_%(name)s():
     return check
 
 
-def test_%(name)s(row):
-    run(%(key)r, make_%(name)s(), row)
+def test_%(name)s(request, row):
+    run(request, %(key)r, make_%(name)s(), row)
 '''
 
 
 def pytest_file(
-    judges: Sequence[tuple[GradingJudge, Criterion, str]], known_failures: Mapping[str, Sequence[str]]
+    judges: Sequence[tuple[GradingJudge, Criterion, str]], known_failures: Mapping[str, Sequence[Output]]
 ) -> str:
     """The file's text. judges: each with its criterion and a sentence on how well it agrees.
 
-    known_failures: per judge's name the ids of outputs that it fails today. Raises ConflictError without an assertion:
+    known_failures: per judge's name the outputs that it fails today. Raises ConflictError without an assertion:
     LLM graders and heads cannot travel as a file of tests.
     """
     if not judges:
@@ -130,6 +140,21 @@ def _quoted(text: str) -> str:
     return " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''").rstrip('"')
 
 
-def _literal(known: Mapping[str, Sequence[str]]) -> str:
-    lines = [f"    {name!r}: {sorted(ids)!r},\n" for name, ids in known.items()]
-    return "{\n" + "".join(lines) + "}"
+def fingerprint(output: Output) -> str:
+    """What the exported file computes of the same output, from all that a check sees."""
+    context = {
+        "prompt": output.prompt,
+        "vars": dict(output.variables),
+        "reference": output.reference,
+        "system": output.system,
+    }
+    seen = json.dumps([output.response, context], sort_keys=True)
+    return hashlib.sha256(seen.encode()).hexdigest()[:16]
+
+
+def _literal(known: Mapping[str, Sequence[Output]]) -> str:
+    parts = []
+    for name, outputs in known.items():
+        lines = [f"        {each.key!r}: {fingerprint(each)!r},\n" for each in outputs]
+        parts.append(f"    {name!r}: {{\n{''.join(lines)}    }},\n")
+    return "{\n" + "".join(parts) + "}"

@@ -18,6 +18,8 @@ from plumbline_backend.judges.sandbox import Limits, Outcome, Row, run_code
 
 MAX_CODE = 100_000
 SAVE_EVERY = 500
+DRAFTED_FROM = "drafted_from"
+"""In a specification: the graded outputs that the model saw which wrote the code. They cannot tell how good it is."""
 EXAMPLE = '''def check(output, context):
     """The reply addresses the customer by name."""
     return context["vars"].get("customer", "") in output
@@ -33,9 +35,12 @@ class AssertionJudge:
     )
 
     def check(self, spec: Mapping[str, Any], criterion: Criterion) -> Mapping[str, Any]:
-        """{"code", "row_s"}. Raises InputError for code that does not compile or has no check(output, context)."""
+        """{"code", "row_s"}, and "drafted_from" where a model wrote the code: the graded outputs that it was shown.
+
+        Raises InputError for code that does not compile or has no check(output, context).
+        """
         del criterion
-        unknown = sorted(set(spec) - {"code", "row_s"})
+        unknown = sorted(set(spec) - {"code", "row_s", DRAFTED_FROM})
         if unknown:
             raise InputError(f"assertion: found {', '.join(unknown)}; expected code and row_s only")
         row_s = spec.get("row_s", Limits().row_s)
@@ -47,7 +52,10 @@ class AssertionJudge:
                 f"code: found {type(code).__name__}; expected text of at most {MAX_CODE:,} characters"
             )
         require_check(code)
-        return {"code": code, "row_s": float(row_s)}
+        shown = spec.get(DRAFTED_FROM, [])
+        if not isinstance(shown, list) or not all(isinstance(each, int) for each in shown):
+            raise InputError(f"{DRAFTED_FROM}: found {shown!r:.80}; expected a list of outputs by position")
+        return {"code": code, "row_s": float(row_s), **({DRAFTED_FROM: sorted(set(shown))} if shown else {})}
 
     def run(self, run: JudgeRun) -> Mapping[str, Any]:
         """Call the code on every output; what came before a cancel is kept."""

@@ -17,6 +17,7 @@ from plumbline_backend.domain.types import Job, Judge, NewJudgement, State
 from plumbline_backend.jobs.executors import Report
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.judges.kinds import JudgeKindRunner, JudgeRun
+from plumbline_backend.judges.reference import n_in_sight
 from plumbline_backend.judges.verdicts import VerdictTable, codes_of, open_codes, valid_since, verdict_of
 from plumbline_backend.registry import GRADING_JUDGES
 from plumbline_backend.store import Store
@@ -109,12 +110,14 @@ class JudgeBench:
     def retire(self, judge_id: int, retired: bool = True) -> None:
         """Take a judge out of use, or bring it back; its verdicts stay."""
         judge = self.get(judge_id)
+        seen = n_in_sight(self._project, judge.criterion_id)
 
         def change(settings: dict[str, Any]) -> None:
             without = [each for each in settings["retired"] if each != judge.id]
             settings["retired"] = [*without, judge.id] if retired else without
 
         self._settings.change(change)
+        self._project.book.chosen_among(judge.criterion_id, seen)
 
     def run(self, judge_id: int, outputs: Sequence[int] | None = None, again: bool = False) -> Job:
         """Judge outputs in the background; without `again` only those that have no verdict on today's wording yet."""

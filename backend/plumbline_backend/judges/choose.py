@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from plumbline_backend.domain.alignment import BAD, GOOD
+from plumbline_backend.domain.alignment import BAD, GOOD, UNGRADED
 from plumbline_backend.domain.errors import InputError
 
 TIME_LIMIT_S = 10.0
@@ -40,25 +40,64 @@ class SetChoice(NamedTuple):
 
 
 def best_of(
-    candidates: Sequence[Candidate], grades: NDArray[np.int8], ffr_limit: float | None = None
+    candidates: Sequence[Candidate],
+    grades: NDArray[np.int8],
+    ffr_limit: float | None = None,
+    strata: NDArray[np.integer[Any]] | None = None,
 ) -> int | None:
     """The id of the judge with the best alignment on the graded outputs, under the limit of false failures.
 
     Ties go to the higher MCC, then to the lower cost, then to the older judge. Rates are counted with half an
-    output added to each side, so that one lucky grade does not win. None when there is no bad or no good output
-    among the grades, or no judge meets the limit.
+    output added to each side, so that one lucky grade does not win. The rate that the limit is compared with is
+    weighted: half of the draws come from what the chosen judges fail, so plain counts would show too many failures.
+    strata: (n_outputs,) groups in each of which the graded outputs are a uniform sample; None: one group. None when
+    there is no bad or no good output among the grades, or no judge meets the limit.
     """
     scored = []
+    weights = weights_of(grades, strata)
     for order, judge in enumerate(candidates):
         bf, bp, gf, gp = counts(judge.failed & judge.decided, grades, judge.decided)
         if bf + bp == 0 or gf + gp == 0:
             continue
-        if ffr_limit is not None and gf / (gf + gp) > ffr_limit:
+        if ffr_limit is not None and weighted_ffr(judge, grades, weights) > ffr_limit:
             continue
         coverage, specific = (bf + 0.5) / (bf + bp + 1), (gp + 0.5) / (gf + gp + 1)
         alignment = 2 * coverage * specific / (coverage + specific)
         scored.append((alignment, _mcc(bf, bp, gf, gp), -judge.cost, -order, judge.id))
     return max(scored)[-1] if scored else None
+
+
+def least_ffr(
+    candidates: Sequence[Candidate], grades: NDArray[np.int8], strata: NDArray[np.integer[Any]] | None = None
+) -> int | None:
+    """The id of the judge that fails the smallest share of the good outputs; ties go as in `best_of`.
+
+    For the case that no judge meets a limit. None when there is no bad or no good output among the grades.
+    """
+    weights = weights_of(grades, strata)
+    usable = [judge for judge in candidates if best_of([judge], grades) is not None]
+    if not usable:
+        return None
+    rates = np.array([weighted_ffr(judge, grades, weights) for judge in usable])
+    least = rates <= rates.min() + 1e-9
+    return best_of([judge for judge, low in zip(usable, least, strict=True) if low], grades)
+
+
+def weights_of(
+    grades: NDArray[np.int8], strata: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.float64]:
+    """(n_outputs,) how many outputs of its stratum each graded output stands for; 0 where nothing is graded."""
+    graded = grades != UNGRADED
+    group = np.zeros(len(grades), dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
+    n_graded = np.bincount(group, weights=graded, minlength=int(group.max(initial=0)) + 1)
+    stands_for = np.bincount(group, minlength=len(n_graded)) / np.maximum(n_graded, 1)
+    return np.where(graded, stands_for[group], 0.0)
+
+
+def weighted_ffr(judge: Candidate, grades: NDArray[np.int8], weights: NDArray[np.float64]) -> float:
+    """The share of the good outputs that the judge fails, of those it decided."""
+    good = weights * ((grades == GOOD) & judge.decided)
+    return float(good[judge.failed].sum() / good.sum())
 
 
 def choose_set(

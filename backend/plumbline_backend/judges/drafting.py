@@ -35,7 +35,8 @@ def start_proposals(project: GradingProject) -> Job:
 
 
 def start_assertion(project: GradingProject, criterion: Criterion, judge_id: int = 0) -> Job:
-    """Ask for code; the job's result holds it under "draft". It was not run. Raises InputError without a model.
+    """Ask for code; the job's result holds it under "draft", and under "shown" the graded outputs that the model saw.
+    It was not run. Raises InputError without a model.
 
     judge_id: of the assertion that it may replace, 0: none yet; kept with the job, for whoever waits for the code.
     """
@@ -45,7 +46,8 @@ def start_assertion(project: GradingProject, criterion: Criterion, judge_id: int
     def work(report: Report) -> Mapping[str, Any]:
         graded = _examples(project, project.grades(criterion.id) or project.grades())
         draft = draft_assertion(llm, criterion, graded, report)
-        return {"draft": draft.model_dump(), "llm": told(llm)}
+        shown = [example.output.position for example in graded]
+        return {"draft": draft.model_dump(), "shown": shown, "llm": told(llm)}
 
     asked = {"criterion": criterion.id, "judge": judge_id, "name": criterion.name}
     return project.start("draft_assertion", work, asked)

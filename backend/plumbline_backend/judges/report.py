@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -24,8 +24,10 @@ from plumbline_backend.domain.alignment import (
 from plumbline_backend.domain.grades import Criterion, GradingJudge
 from plumbline_backend.domain.optimism import Choose, cross_validated
 from plumbline_backend.judges.adopted import AdoptedSet, adopted, chooser
-from plumbline_backend.judges.choose import Candidate, best_of
+from plumbline_backend.judges.assertion import DRAFTED_FROM
+from plumbline_backend.judges.choose import Candidate, best_of, least_ffr
 from plumbline_backend.judges.graders import GraderAgreement, agreement_of
+from plumbline_backend.judges.reference import Against, Evidence, Reference, reference_grades
 from plumbline_backend.judges.verdicts import (
     ABSTAINED,
     ERROR,
@@ -41,16 +43,21 @@ if TYPE_CHECKING:
 
 TARGET_WIDTH = 0.2
 """Width of the alignment's interval that one usually wants to reach: about plus or minus 0.1."""
-Against = Literal["criterion", "overall"]
-Method = Literal["no choice", "cross-validated", "too few grades", "no judges"]
+Method = Literal["no choice", "cross-validated", "by hand", "too few grades", "no judges"]
 METHODS: dict[Method, str] = {
     "no choice": "measured on the grades: no judge was chosen by them",
     "cross-validated": "cross-validated: the choice was made again without some of the grades and looked at on those",
+    "by hand": "measured on grades that could be seen when judges were chosen or retired by hand, so perhaps too good",
     "too few grades": "measured on the same grades that chose the judges, so too good: grade more outputs",
     "no judges": "there is no judge yet",
 }
 """How the figures of the chosen set came about, in words for the page."""
-ChosenBy = Literal["person", "best", "only", "none"]
+ChosenBy = Literal["person", "best", "least ffr", "only", "none"]
+"""Why a judge stands for its criterion: a person chose it; it is the best within the limit of false failures; it fails
+the fewest good outputs, as none meets the limit; it is the only one; the oldest, as there is nothing to choose by."""
+
+
+BY_GRADES: tuple[ChosenBy, ...] = ("best", "least ffr")
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class JudgeReport:
 
     against: grades of its criterion, or the overall grades while that has none. selectivity: share it passes of what
     it decided, None where it decided nothing. n_stale: of those not run, what it judged by an older wording.
+    n_drafted: of the graded outputs, those that the model was shown which wrote the judge: they flatter it.
     by_version: what it said of each version of the criterion against the grades of that version, oldest first.
     """
 
@@ -70,12 +78,17 @@ class JudgeReport:
     n_abstained: int
     n_not_run: int
     n_stale: int
+    n_drafted: int
     by_version: tuple[tuple[int, Alignment], ...]
 
 
 @dataclass(frozen=True)
 class CriterionReport:
-    """A criterion with its judges. `over_limit`: the chosen judge fails more good outputs than the limit allows."""
+    """A criterion with its judges. `over_limit`: the chosen judge fails more good outputs than the limit allows.
+
+    n_passed_over: drawn outputs that its grades left out on the way; where there are any, the figures rest on outputs
+    that a person chose to grade.
+    """
 
     criterion: Criterion
     judges: tuple[JudgeReport, ...]
@@ -84,6 +97,7 @@ class CriterionReport:
     over_limit: bool
     n_graded: int
     n_stale: int
+    n_passed_over: int
     agreement: GraderAgreement
 
 
@@ -95,6 +109,8 @@ class SetReport:
     apparent: measured on the grades that also chose the judges, so too good where several were to choose from.
     corrected: the same without that optimism, None while it cannot be told. method: says which of them to show and
     how it came about. more_grades: until the interval of the alignment is as narrow as asked, None: never.
+    n_in_sight: how many outputs were graded when a judge was chosen or retired by hand, where that was not what the
+    best of the grades would be.
     """
 
     judges: tuple[int, ...]
@@ -103,6 +119,7 @@ class SetReport:
     method: Method
     n_undecided: int
     more_grades: int | None
+    n_in_sight: int = 0
     adopted: AdoptedSet | None = None
 
     @property
@@ -153,12 +170,13 @@ def criterion_report(
 ) -> CriterionReport:
     """The judges of one criterion against its grades."""
     grades = project.grades(criterion.id)
-    truth, against = reference_grades(project, criterion)
+    reference = reference_grades(project, criterion)
+    truth = reference.truth
     judges = [judge for judge in table.judges if judge.criterion_id == criterion.id]
     reports = tuple(
-        _judge_report(project, judge, table.column(judge.id), truth, against, strata) for judge in judges
+        _judge_report(project, judge, table.column(judge.id), reference, strata) for judge in judges
     )
-    chosen, chosen_by = choice_of(criterion, judges, table, lambda: truth)
+    chosen, chosen_by = choice_of(criterion, judges, table, lambda: Evidence(truth, strata))
     ffr = next((r.alignment.ffr.value for r in reports if r.judge.id == chosen), None)
     return CriterionReport(
         criterion=criterion,
@@ -168,35 +186,32 @@ def criterion_report(
         over_limit=ffr is not None and criterion.ffr_limit is not None and ffr > criterion.ffr_limit,
         n_graded=len({g.output for g in grades if g.passed is not None and not g.stale}),
         n_stale=len({g.output for g in grades if g.stale}),
+        n_passed_over=reference.n_passed_over,
         agreement=agreement_of(project, criterion),
     )
-
-
-def reference_grades(project: GradingProject, criterion: Criterion) -> tuple[NDArray[np.int8], Against]:
-    """(n_outputs,) the grades a judge of this criterion is measured by: its own, else the overall ones."""
-    own = project.truth(criterion.id, designed=True)
-    if criterion.overall or (own != UNGRADED).any():
-        return own, "overall" if criterion.overall else "criterion"
-    return project.truth(designed=True), "overall"
 
 
 def choice_of(
     criterion: Criterion,
     judges: list[GradingJudge],
     table: VerdictTable,
-    truth: Callable[[], NDArray[np.int8]],
+    evidence: Callable[[], Evidence],
 ) -> tuple[int | None, ChosenBy]:
-    """The judge that stands for the criterion and why: chosen by a person, the best, or the only or oldest one.
+    """The judge that stands for the criterion and why.
 
-    truth: gives the grades it is measured by; only asked where there are several to choose from.
+    evidence: the grades it is measured by; only asked for where there are several to choose from.
     """
     ids = [judge.id for judge in judges]
     if criterion.selected in ids:
         return criterion.selected, "person"
     if len(ids) <= 1:
         return (ids[0], "only") if ids else (None, "none")
-    best = best_of(candidates_of(judges, table), truth(), criterion.ffr_limit)
-    return (best, "best") if best is not None else (ids[0], "none")
+    candidates, (grades, strata) = candidates_of(judges, table), evidence()
+    best = best_of(candidates, grades, criterion.ffr_limit, strata)
+    if best is not None:
+        return best, "best"
+    least = None if criterion.ffr_limit is None else least_ffr(candidates, grades, strata)
+    return (ids[0], "none") if least is None else (least, "least ffr")
 
 
 def candidates_of(judges: list[GradingJudge], table: VerdictTable) -> list[Candidate]:
@@ -231,6 +246,7 @@ def set_report(
 ) -> SetReport:
     """The chosen judges together, with and without the optimism of their choice."""
     together = adopted(project)
+    reports = [_as_by_grades(project, report, table, strata) for report in reports]
     ids = [report.chosen for report in reports if report.chosen is not None]
     if together is not None:
         ids = [judge.id for judge in together.judges]
@@ -238,9 +254,9 @@ def set_report(
     known, rng = decided(codes), np.random.default_rng(project.seed)
     cells = cells_of(codes[known] == FAILED, truth[known], strata[known])
     corrected = None
-    if together is not None or any(report.chosen_by == "best" for report in reports):
+    if together is not None or any(report.chosen_by in BY_GRADES for report in reports):
         choose = (
-            _chooser(project, reports, table)
+            _chooser(project, reports, table, strata)
             if together is None
             else chooser(together, candidates_of(list(table.judges), table), table)
         )
@@ -254,29 +270,54 @@ def set_report(
         method=_method(reports, corrected, together is not None),
         n_undecided=int((~known).sum()),
         more_grades=grades_needed(cells, "alignment", target_width, rng) if ids else None,
+        n_in_sight=0 if together is not None else _in_sight(reports),
         adopted=together,
     )
+
+
+def _as_by_grades(
+    project: GradingProject, report: CriterionReport, table: VerdictTable, strata: NDArray[np.int64]
+) -> CriterionReport:
+    """Where a person chose, with the grades in sight, just what the grades would choose, that is a choice by them."""
+    if report.chosen_by != "person" or not report.criterion.in_sight:
+        return report
+    free = replace(report.criterion, selected=None)
+    judges = [each.judge for each in report.judges]
+    truth = reference_grades(project, free).truth
+    chosen, by = choice_of(free, judges, table, lambda: Evidence(truth, strata))
+    if chosen != report.chosen or by not in BY_GRADES:
+        return report
+    return replace(report, criterion=free, chosen_by=by)
+
+
+def _in_sight(reports: list[CriterionReport]) -> int:
+    """How many outputs were graded when a person chose, or left only one, otherwise than the grades would."""
+    return max((r.criterion.in_sight for r in reports if r.chosen_by in ("person", "only")), default=0)
 
 
 def _method(reports: list[CriterionReport], corrected: Alignment | None, adopted: bool) -> Method:
     if not adopted and all(report.chosen is None for report in reports):
         return "no judges"
+    if not adopted and _in_sight(reports):
+        return "by hand"
     if corrected is not None:
         return "cross-validated"
     open_choice = adopted or any(len(r.judges) > 1 and r.chosen_by != "person" for r in reports)
     return "too few grades" if open_choice else "no choice"
 
 
-def _chooser(project: GradingProject, reports: list[CriterionReport], table: VerdictTable) -> Choose:
+def _chooser(
+    project: GradingProject, reports: list[CriterionReport], table: VerdictTable, strata: NDArray[np.int64]
+) -> Choose:
     """The whole choice again, from the grades of the outputs that a fold leaves: every criterion chooses its judge."""
-    truths = {r.criterion.id: reference_grades(project, r.criterion)[0] for r in reports}
+    truths = {r.criterion.id: reference_grades(project, r.criterion).truth for r in reports}
 
     def choose(grades: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
         ids = []
         for report in reports:
             judges = [each.judge for each in report.judges]
             seen = np.where(grades == UNGRADED, UNGRADED, truths[report.criterion.id]).astype(np.int8)
-            chosen, by = choice_of(report.criterion, judges, table, partial(np.array, seen))
+            chosen, by = choice_of(report.criterion, judges, table, partial(Evidence, seen, strata))
             if by == "none" and judges:
                 return None
             ids += [chosen] if chosen is not None else []
@@ -290,20 +331,21 @@ def _judge_report(
     project: GradingProject,
     judge: GradingJudge,
     codes: NDArray[np.int8],
-    truth: NDArray[np.int8],
-    against: Against,
+    reference: Reference,
     strata: NDArray[np.int64],
 ) -> JudgeReport:
+    truth, shown = reference.truth, judge.spec.get(DRAFTED_FROM, [])
     n_decided = int(decided(codes).sum())
     return JudgeReport(
         judge=judge,
-        against=against,
+        against=reference.against,
         alignment=measured(codes, truth, strata, project.seed),
         selectivity=float((codes == PASSED).sum() / n_decided) if n_decided else None,
         n_errors=int((codes == ERROR).sum()),
         n_abstained=int((codes == ABSTAINED).sum()),
         n_not_run=int(open_codes(codes).sum()),
         n_stale=int((codes == STALE).sum()),
+        n_drafted=int((decided(codes[shown]) & (truth[shown] != UNGRADED)).sum()),
         by_version=tuple(
             (version, measured(project.bench.codes_at(judge, version), grades, strata, project.seed))
             for version, grades in project.truth_by_version(judge.criterion_id).items()

@@ -12,7 +12,8 @@ from plumbline_backend.domain.alignment import Estimate, measure
 from plumbline_backend.domain.grades import GradingJudge
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.ranking import consensus
-from plumbline_backend.judges.report import decided, reference_grades
+from plumbline_backend.judges.reference import reference_grades
+from plumbline_backend.judges.report import decided
 from plumbline_backend.judges.verdicts import FAILED, PASSED
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _rates(
     found = []
     for column, judge in enumerate(chosen):
         criterion = project.criterion(judge.criterion_id)
-        truth, _ = reference_grades(project, criterion)
+        truth = reference_grades(project, criterion).truth
         mine = codes[rows, column]
         known = rows[decided(mine)]
         passed = int((mine == PASSED).sum())

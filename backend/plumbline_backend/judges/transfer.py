@@ -10,8 +10,10 @@ from plumbline_backend.domain.alignment import Estimate
 from plumbline_backend.domain.errors import ConflictError
 from plumbline_backend.domain.grades import GradingJudge
 from plumbline_backend.domain.pass_rate import rogan_gladen
+from plumbline_backend.judges.assertion import DRAFTED_FROM
 from plumbline_backend.judges.choose import counts
-from plumbline_backend.judges.report import decided, reference_grades
+from plumbline_backend.judges.reference import reference_grades
+from plumbline_backend.judges.report import decided
 from plumbline_backend.judges.verdicts import FAILED, PASSED
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def transferred_pass_rate(here: GradingProject, judge_id: int, graded: GradingPr
     if not known.any():
         raise ConflictError(f"judge {judge.name!r} has no verdicts here; run it first")
     there = graded.verdict_table(same[:1]).codes[:, 0]
-    truth, _ = reference_grades(graded, graded.criterion(same[0].criterion_id))
+    truth = reference_grades(graded, graded.criterion(same[0].criterion_id)).truth
     bad_failed, bad_passed, good_failed, good_passed = counts(there == FAILED, truth, decided(there))
     return rogan_gladen(
         passed=int((codes == PASSED).sum()),
@@ -51,4 +53,7 @@ def transferred_pass_rate(here: GradingProject, judge_id: int, graded: GradingPr
 
 
 def _alike(one: GradingJudge, other: GradingJudge) -> bool:
-    return (one.kind, one.name, dict(one.spec)) == (other.kind, other.name, dict(other.spec))
+    specs = [
+        {key: value for key, value in judge.spec.items() if key != DRAFTED_FROM} for judge in (one, other)
+    ]
+    return (one.kind, one.name, specs[0]) == (other.kind, other.name, specs[1])

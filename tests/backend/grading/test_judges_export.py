@@ -64,6 +64,29 @@ def test_new_outputs_turn_it_red(graded, tmp_path, bare_python):
     assert "1 failed, 1 passed" in done.stdout
 
 
+def test_a_known_failure_is_one_of_the_same_text_only(graded, tmp_path, bare_python):
+    """o000 and o003 are too long at the export; o000 stays, o003 is made worse, o006 is mended under its old id."""
+    folder = graded.export("pytest", tmp_path / "checks")
+    rows = {row["id"]: row for row in json.loads((folder / "outputs.json").read_text())}
+    changed = [rows["o000"], rows["o003"], rows["o006"]]
+    changed[1]["output"] += " and more"
+    changed[2]["output"] = f"Dear {changed[2]['vars']['name']}, soon."
+    (tmp_path / "new.json").write_text(json.dumps(changed))
+    done = run_tests(bare_python, folder, OUTPUTS=str(tmp_path / "new.json"))
+    assert done.returncode == 1
+    # Short: o000 expected, o003 red, o006 green. Named: o000 has no name (expected), o003 and o006 green.
+    assert "1 failed, 3 passed, 2 xfailed" in done.stdout, done.stdout
+    assert "test_short[o003]" in done.stdout
+
+
+def test_an_expected_failure_is_still_run(graded, tmp_path, bare_python):
+    folder = graded.export("pytest", tmp_path / "checks")
+    file = folder / "test_outputs.py"
+    file.write_text(file.read_text().replace("len(output.split()) <= 20", "len(output.split()) <= 2000"))
+    done = run_tests(bare_python, folder)
+    assert "20 xpassed" in done.stdout, done.stdout
+
+
 def test_the_pytest_file_says_how_well_each_check_agrees(graded, tmp_path):
     text = (graded.export("pytest", tmp_path / "checks") / "test_outputs.py").read_text()
     assert "# Short, version 1: At most 20 words." in text

@@ -1,0 +1,253 @@
+"""The alignment report as it is used: sets of several judges, drawn by other judges, that change between the draws.
+
+Beside the product's estimate (weights, effective number) the same draws are measured by a posterior per cell and
+without weights. The optimism of a choice is measured for the best judge and for a smallest set by integer programming.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alignment_intervals import DRAWS, FIGURES, GRADES, chooser, graded, note, told, true_figures
+from common import environment, write
+from judge_pools import JudgedPool, real_pools, synthetic
+from plumbline_backend.domain.alignment import (
+    BAD,
+    GOOD,
+    Alignment,
+    Cells,
+    Tables,
+    cells_of,
+    draw_tables,
+    summarise,
+)
+from plumbline_backend.domain.optimism import cross_validated
+from plumbline_backend.judges.choose import Candidate, best_of, choose_set
+
+MIN_COVERAGE, MAX_FFR = 0.8, 0.2
+Make = Callable[[np.random.Generator], JudgedPool]
+Rows = dict[str, list[tuple[float, bool | None]]]
+Verdicts = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+class Setting(NamedTuple):
+    """n_set: judges that are measured together. n_splits: judges, none of them measured, that the draws are made by,
+    one after the other."""
+
+    name: str
+    n_set: int
+    n_splits: int
+
+
+SETTINGS = (
+    Setting("one judge, drawn by another", 1, 1),
+    Setting("three judges together, drawn by another", 3, 1),
+    Setting("two judges together, drawn by three others in turn", 2, 3),
+    Setting("two judges together, drawn by five others in turn", 2, 5),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=1_000, help="of the intervals")
+    parser.add_argument("--choices", type=int, default=500, help="repeats of the choice of the best judge")
+    parser.add_argument("--sets", type=int, default=200, help="repeats of the search for the smallest set")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    sources: dict[str, Make] = {pool.name: lambda _, pool=pool: pool for pool in real_pools()}
+    for n_outputs, alike in ((100, 0.0), (500, 0.7)):
+        name = f"synthetic, {n_outputs} outputs, 20 judges, alike {alike:g}"
+        sources[name] = lambda rng, n=n_outputs, a=alike: synthetic(rng, n, 20, a)
+    result: dict[str, Any] = {
+        "environment": environment(["numpy", "scipy"]),
+        "repeats": {"intervals": options.repeats, "best": options.choices, "set": options.sets},
+        "intervals": {
+            setting.name: {name: intervals(make, setting, options.repeats) for name, make in sources.items()}
+            for setting in SETTINGS
+        },
+        "optimism": {
+            "best judge, draws by three others in turn": {
+                name: optimism(make, chooser, options.choices) for name, make in sources.items()
+            },
+            "smallest set, draws by three others in turn": {
+                name: optimism(make, set_chooser, options.sets) for name, make in sources.items()
+            },
+        },
+    }
+    result["summary"] = summary(result)
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    write("alignment_designs", result)
+
+
+def intervals(make: Make, setting: Setting, repeats: int) -> dict[str, Any]:
+    """Per number of grades and way of estimating: mean error, and share of intervals that hold the truth."""
+    out = {}
+    for n_grades in GRADES:
+        rng = np.random.default_rng([n_grades, setting.n_set, setting.n_splits])
+        rows: dict[str, Rows] = {name: defaultdict(list) for name in ESTIMATES}
+        for _ in range(repeats):
+            pool = make(rng)
+            if n_grades > len(pool.bad):
+                continue
+            judges = rng.permutation(len(pool.failed))[: setting.n_set + setting.n_splits]
+            measured, splits = judges[: setting.n_set], judges[setting.n_set :]
+            failed = pool.failed[measured].any(axis=0)
+            if failed.all() or not failed.any():
+                continue
+            drawn, strata = draw_in_turn(pool.failed[splits], n_grades, rng)
+            cells = cells_of(failed, graded(pool.bad, drawn), strata)
+            truth = true_figures(failed, pool.bad)
+            for name, estimate in ESTIMATES.items():
+                found = estimate(cells, rng)
+                for figure in FIGURES:
+                    note(rows[name][figure], getattr(found, figure)[:3], truth[figure])
+        if rows["product"]:
+            out[str(n_grades)] = {name: told(found) for name, found in rows.items()}
+    return out
+
+
+def optimism(
+    make: Make,
+    chooser_of: Callable[[JudgedPool], Callable[[NDArray[np.int8]], Verdicts | None]],
+    repeats: int,
+) -> dict[str, Any]:
+    """Reported minus true alignment of what was chosen, corrected and on the grades that chose it."""
+    out = {}
+    for n_grades in GRADES[:3]:
+        rng = np.random.default_rng([n_grades, 2])
+        corrected: Rows = defaultdict(list)
+        apparent: Rows = defaultdict(list)
+        for _ in range(repeats):
+            pool = make(rng)
+            splits = pool.failed[rng.permutation(len(pool.failed))[:3]]
+            drawn, strata = draw_in_turn(splits, n_grades, rng)
+            grades, choose = graded(pool.bad, drawn), chooser_of(pool)
+            chosen = choose(grades)
+            if chosen is None or chosen[0].all() or not chosen[0].any():
+                continue
+            truth = true_figures(chosen[0], pool.bad)["alignment"]
+            found = cross_validated(choose, chosen[0], grades, strata, rng, n_draws=DRAWS)
+            if found is not None:
+                note(corrected["alignment"], found.alignment[:3], truth)
+            same = product(cells_of(chosen[0], grades, strata), rng)
+            note(apparent["alignment"], same.alignment[:3], truth)
+        out[str(n_grades)] = {"product": told(corrected), "same grades": told(apparent)}
+    return out
+
+
+def set_chooser(pool: JudgedPool) -> Callable[[NDArray[np.int8]], Verdicts | None]:
+    """The smallest set within the limits, else the best judge, as a set in use is found again by the report."""
+    everywhere = np.ones(len(pool.bad), dtype=bool)
+    candidates = [Candidate(j, row, everywhere) for j, row in enumerate(pool.failed)]
+
+    def choose(grades: NDArray[np.int8]) -> Verdicts | None:
+        if not (grades == BAD).any() or not (grades == GOOD).any():
+            return None
+        found = choose_set(candidates, grades, MIN_COVERAGE, MAX_FFR, explain=False)
+        best = None if found.feasible else best_of(candidates, grades)
+        ids = list(found.ids) if found.feasible else [best] if best is not None else []
+        return (pool.failed[ids].any(axis=0), everywhere) if ids else None
+
+    return choose
+
+
+def draw_in_turn(
+    splits: NDArray[np.bool_], n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """n outputs, an equal part by each judge of `splits`: half of what it fails, half of what it passes, uniformly
+    among those not yet drawn. Second, (n_outputs,) the groups that all splits together make."""
+    left = np.ones(splits.shape[1], dtype=bool)
+    drawn = []
+    for turn in range(n):
+        failed = splits[turn * len(splits) // n]
+        side = failed if turn % 2 == 0 else ~failed
+        among = np.flatnonzero(left & side)
+        if not len(among):
+            among = np.flatnonzero(left)
+        drawn.append(int(rng.choice(among)))
+        left[drawn[-1]] = False
+    _, group = np.unique(splits, axis=1, return_inverse=True)
+    return np.array(drawn, dtype=np.int64), group.reshape(-1).astype(np.int64)
+
+
+def product(cells: Cells, rng: np.random.Generator) -> Alignment:
+    """As the report does: each graded output counts by what it stands for."""
+    return summarise(cells, draw_tables(cells, rng, DRAWS))
+
+
+def per_cell(cells: Cells, rng: np.random.Generator) -> Alignment:
+    """Jeffreys' posterior of each cell by itself."""
+    return summarise(cells, _tables(cells, cells.bad, cells.good, cells.total, cells.failed, rng))
+
+
+def unweighted(cells: Cells, rng: np.random.Generator) -> Alignment:
+    """All graded outputs of a side count alike."""
+    sides = np.array([True, False])
+    bad, good, total = (
+        np.array([column[cells.failed == side].sum() for side in sides])
+        for column in (cells.bad, cells.good, cells.total)
+    )
+    return summarise(cells, _tables(cells, bad, good, total, sides, rng))
+
+
+ESTIMATES: dict[str, Callable[[Cells, np.random.Generator], Alignment]] = {
+    "product": product,
+    "posterior per cell": per_cell,
+    "unweighted": unweighted,
+}
+
+
+def _tables(
+    cells: Cells,
+    bad: NDArray[np.int64],
+    good: NDArray[np.int64],
+    total: NDArray[np.int64],
+    failed: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Tables:
+    rates = rng.beta(0.5 + bad, 0.5 + good, size=(DRAWS, len(bad)))
+    drawn = bad + rng.binomial(total - bad - good, rates)
+    counts = []
+    for side in (True, False):
+        n_bad = drawn[:, failed == side].sum(axis=1).astype(np.float64)
+        counts += [n_bad, float(cells.total[cells.failed == side].sum()) - n_bad]
+    bad_failed, good_failed, bad_passed, good_passed = counts
+    return Tables(bad_failed, bad_passed, good_failed, good_passed)
+
+
+def summary(result: dict[str, Any]) -> dict[str, Any]:
+    """Over the pools, per setting, number of grades and way of estimating: mean, worst bias, and how often intervals
+    hold, mean and least."""
+    out: dict[str, Any] = {}
+    for part in ("intervals", "optimism"):
+        for setting, pools in result[part].items():
+            for n_grades in GRADES:
+                found = [pool[str(n_grades)] for pool in pools.values() if str(n_grades) in pool]
+                if found:
+                    out.setdefault(setting, {})[str(n_grades)] = {who: _over(found, who) for who in found[0]}
+    return out
+
+
+def _over(cells: Sequence[dict[str, Any]], who: str) -> dict[str, Any]:
+    out = {}
+    for figure in cells[0][who]:
+        found = [cell[who][figure] for cell in cells if figure in cell[who]]
+        biases, held = [each["bias"] for each in found], [each["holds"] for each in found]
+        out[figure] = {
+            "bias": round(float(np.mean(biases)), 4),
+            "worst_bias": max(biases, key=abs),
+            "holds": round(float(np.mean(held)), 4),
+            "least_holds": min(held),
+        }
+    return out
+
+
+if __name__ == "__main__":
+    main()
