@@ -178,9 +178,16 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write the chosen judges as tests, as promptfoo's configuration or as JSON, or the grades."""
+    from plumbline_backend.exporters.judges import export_notes
+
     with _opened(workspace, database) as opened:
-        path = opened.grading(project).export(what, out)
-    print(json.dumps({"path": str(path)}) if as_json else f"Wrote {path}")
+        found = opened.grading(project)
+        path = found.export(what, out)
+        notes = export_notes(found, what)
+    if as_json:
+        print(json.dumps({"path": str(path), **({"notes": notes} if notes else {})}))
+        return
+    print("\n".join([f"Wrote {path}", *(f"Not carried over: {note}" for note in notes)]))
 
 
 def _opened(workspace: Path, database: str | None) -> Workspace:

@@ -122,9 +122,12 @@ class ValidatorsPage(GradingPage):
 
     def _ended(self, job: Job) -> None:
         if job.state == "done":
-            name = (job.result or {})["file"]
+            result = job.result or {}
+            name, notes = result["file"], result.get("notes", [])
             self._job_row.follow(None)
-            fill(self._said, notice("Ready", name, tone="good", link=(self._address(name), "Download")))
+            told = notice("Ready", name, tone="good", link=(self._address(name), "Download"))
+            lost = [notice("Not carried over", "\n".join(notes), tone="warn")] if notes else []
+            fill(self._said, told, *lost)
             if name.endswith(".zip"):
                 self._snippet.text = RUN_IT.format(file=name)
         elif job.state == "failed":

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plumbline_backend.domain.errors import InputError, did_you_mean
+from plumbline_backend.domain.grades import Criterion, GradingJudge
 from plumbline_backend.exporters.atomic import folder_written_whole, written_whole
-from plumbline_backend.exporters.judges_promptfoo import promptfoo_config, promptfoo_yaml
+from plumbline_backend.exporters.judges_promptfoo import promptfoo_config, promptfoo_notes, promptfoo_yaml
 from plumbline_backend.exporters.judges_pytest import OUTPUTS_NAME, pytest_file
 from plumbline_backend.exporters.judges_rows import (
     GRADE_COLUMNS,
@@ -58,9 +59,23 @@ def _pytest(project: GradingProject, folder: Path) -> None:
 
 
 def _promptfoo(project: GradingProject, path: Path) -> None:
-    judges = [(judge, project.criterion(judge.criterion_id)) for judge in project.chosen_judges()]
-    config = promptfoo_config(project.name, project.outputs(), judges)
-    _write(path, promptfoo_yaml(config))
+    judges, outputs = _with_criteria(project), project.outputs()
+    config = promptfoo_config(project.name, outputs, judges)
+    _write(path, promptfoo_yaml(config, promptfoo_notes(outputs, judges)))
+
+
+def export_notes(project: GradingProject, what: str) -> list[str]:
+    """What an export leaves out of the chosen judges, in sentences for the person."""
+    judges = _with_criteria(project)
+    if what == "promptfoo":
+        return promptfoo_notes(project.outputs(), judges)
+    if what == "pytest":
+        return [f"{judge.name}: left out: it is no code." for judge, _ in judges if judge.kind != "assertion"]
+    return []
+
+
+def _with_criteria(project: GradingProject) -> list[tuple[GradingJudge, Criterion]]:
+    return [(judge, project.criterion(judge.criterion_id)) for judge in project.chosen_judges()]
 
 
 def _document(project: GradingProject, path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.types import Job
+from plumbline_backend.exporters.judges import export_notes
 from plumbline_backend.jobs.executors import Report
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ PYTEST_FOLDER = "checks"
 
 
 def start(project: GradingProject, what: str) -> Job:
-    """Export; the job's result holds {"file"}. Raises InputError for an unknown format."""
+    """Export; the job's result holds {"file", "notes": what was left out}. Raises InputError for an unknown format."""
     if what not in SUFFIXES:
         raise InputError(f"export: found {what!r}; {did_you_mean(what, SUFFIXES)}")
     folder = project.exports_folder
@@ -36,7 +37,7 @@ def start(project: GradingProject, what: str) -> Job:
             _packed(project, path)
         else:
             project.export(what, path)
-        return {"file": path.name}
+        return {"file": path.name, "notes": export_notes(project, what)}
 
     return project.start("export", work, {"what": what})
 

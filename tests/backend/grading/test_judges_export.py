@@ -15,7 +15,9 @@ import yaml
 
 from conftest import grade_many
 from plumbline_backend.domain.errors import ConflictError, InputError
+from plumbline_backend.exporters.judges import export_notes
 from plumbline_backend.exporters.judges_pytest import identifier, indented
+from plumbline_backend.judges import exporting
 
 
 @pytest.fixture
@@ -133,6 +135,82 @@ def test_promptfoo_configuration(graded, tmp_path):
     exec(f"def get_assert(output, context):\n{body}", names)  # as promptfoo wraps it
     assert names["get_assert"]("word " * 30, {"vars": {}}) is False
     assert names["get_assert"]("word", {"vars": {}}) is True
+
+
+def test_promptfoo_gets_what_a_grader_asks_and_the_rest_is_named(make_project, tmp_path):
+    rows = [
+        {
+            "id": "a",
+            "output": "x",
+            "prompt": "Say it.",
+            "reference": "y",
+            "vars": {"tone": "calm"},
+            "model": "m",
+        }
+    ]
+    project = make_project(rows)
+
+    def judge(name, **spec):
+        criterion = project.add_criterion(
+            name, "Is kind, not {{pushy}}.", by="ada", guidelines="Hard cases pass."
+        )
+        return project.add_judge(criterion.id, "llm", name, spec)
+
+    judge(
+        "levels", grader="rubric", levels=["L1", "L2", "L3", "L4", "L5"], pass_from=3, instructions="Be mild."
+    )
+    judge("points", grader="checklist", items=["Greets", "Thanks"], need_percent=50, show_prompt=False)
+    judge("board", grader="committee", roles=["Facts?", "Reader?"], model="big")
+    judge("duel", grader="pairwise")
+    project.add_judge(None, "imported", "outside", {})
+    path = project.export("promptfoo", tmp_path / "p.yaml")
+    levels, points, board = yaml.safe_load(path.read_text())["defaultTest"]["assert"]
+    assert levels["value"] == (
+        "{% raw %}Is kind, not {{pushy}}. Hard cases pass.\nBe mild.\nScore 1: L1\nScore 2: L2\nScore 3: L3\n"
+        "Score 4: L4\nScore 5: L5\nChoose the score that describes the output best. It passes from score 3 on."
+        "{% endraw %}"
+    )
+    for placed in ("{{rubric}}", "{{output}}", "{{tone}}", "{{plumbline_prompt}}", "{{plumbline_reference}}"):
+        assert placed in levels["rubricPrompt"]
+    assert "1. Greets\n2. Thanks" in points["value"]
+    assert "at least 50 %" in points["value"]
+    assert "{{plumbline_prompt}}" not in points["rubricPrompt"]
+    assert (board["type"], board["threshold"], len(board["assert"])) == ("assert-set", 0.5, 2)
+    assert "Your part in the committee: Reader?" in board["assert"][1]["value"]
+    told = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert told == [
+        "# Not carried over from Plumbline:",
+        "# outside: left out: promptfoo cannot run verdicts that were imported.",
+        "# board: asks the model that promptfoo is set to, not 'big'; without its reviewers' discussion; where its "
+        "reviewers are split in halves it passes.",
+        "# duel: left out: promptfoo compares no output with another in both orders.",
+    ]
+    assert [f"# {note}" for note in export_notes(project, "promptfoo")] == told[1:]
+    result = project.wait(exporting.start(project, "promptfoo")).result
+    assert result["notes"] == export_notes(project, "promptfoo")
+
+
+def test_an_assertion_sees_in_promptfoo_what_it_sees_here(make_project, tmp_path):
+    rows = [
+        {
+            "id": "a",
+            "output": "x",
+            "prompt": "Say it.",
+            "reference": "y",
+            "vars": {"tone": "calm"},
+            "model": "m",
+        }
+    ]
+    project = make_project(rows)
+    wanted = {"prompt": "Say it.", "vars": {"tone": "calm"}, "reference": "y", "system": "m"}
+    project.add_judge(
+        None, "assertion", "all", {"code": f"def check(output, context):\n    return context == {wanted}"}
+    )
+    config = yaml.safe_load(project.export("promptfoo", tmp_path / "p.yaml").read_text())
+    body = "\n".join(f"    {line}" for line in config["defaultTest"]["assert"][0]["value"].splitlines())
+    names: dict = {}
+    exec(f"def get_assert(output, context):\n{body}", names)  # as promptfoo wraps it
+    assert names["get_assert"]("x", {"prompt": "x", "vars": config["tests"][0]["vars"]}) is True
 
 
 def test_grades_carry_version_grader_time_and_probability(graded, tmp_path):
