@@ -56,9 +56,8 @@ SETTINGS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=1_000, help="of the intervals")
-    parser.add_argument("--choices", type=int, default=500, help="repeats of the choice of the best judge")
-    parser.add_argument("--sets", type=int, default=200, help="repeats of the search for the smallest set")
+    parser.add_argument("part", choices=["intervals", "best", "set"], help="each writes results of its own")
+    parser.add_argument("--repeats", type=int, default=500)
     options = parser.parse_args()
     started = time.perf_counter()
     sources: dict[str, Make] = {pool.name: lambda _, pool=pool: pool for pool in real_pools()}
@@ -67,23 +66,26 @@ def main() -> None:
         sources[name] = lambda rng, n=n_outputs, a=alike: synthetic(rng, n, 20, a)
     result: dict[str, Any] = {
         "environment": environment(["numpy", "scipy"]),
-        "repeats": {"intervals": options.repeats, "best": options.choices, "set": options.sets},
-        "intervals": {
-            setting.name: {name: intervals(make, setting, options.repeats) for name, make in sources.items()}
-            for setting in SETTINGS
-        },
-        "optimism": {
-            "best judge, draws by three others in turn": {
-                name: optimism(make, chooser, options.choices) for name, make in sources.items()
-            },
-            "smallest set, draws by three others in turn": {
-                name: optimism(make, set_chooser, options.sets) for name, make in sources.items()
-            },
-        },
+        "repeats": options.repeats,
+        "settings": measured(options.part, sources, options.repeats),
     }
-    result["summary"] = summary(result)
+    result["summary"] = summary(result["settings"])
     result["seconds"] = round(time.perf_counter() - started, 1)
-    write("alignment_designs", result)
+    write(f"alignment_designs_{options.part}", result)
+
+
+def measured(part: str, sources: dict[str, Make], repeats: int) -> dict[str, dict[str, Any]]:
+    """Per setting and pool the figures of one part."""
+    if part == "intervals":
+        return {
+            setting.name: {name: intervals(make, setting, repeats) for name, make in sources.items()}
+            for setting in SETTINGS
+        }
+    title, chooser_of = {
+        "best": ("best judge, draws by three others in turn", chooser),
+        "set": ("smallest set, draws by three others in turn", set_chooser),
+    }[part]
+    return {title: {name: optimism(make, chooser_of, repeats) for name, make in sources.items()}}
 
 
 def intervals(make: Make, setting: Setting, repeats: int) -> dict[str, Any]:
@@ -222,16 +224,15 @@ def _tables(
     return Tables(bad_failed, bad_passed, good_failed, good_passed)
 
 
-def summary(result: dict[str, Any]) -> dict[str, Any]:
-    """Over the pools, per setting, number of grades and way of estimating: mean, worst bias, and how often intervals
+def summary(settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Over the pools, per setting, number of grades and way of estimating: mean and worst bias, and how often intervals
     hold, mean and least."""
     out: dict[str, Any] = {}
-    for part in ("intervals", "optimism"):
-        for setting, pools in result[part].items():
-            for n_grades in GRADES:
-                found = [pool[str(n_grades)] for pool in pools.values() if str(n_grades) in pool]
-                if found:
-                    out.setdefault(setting, {})[str(n_grades)] = {who: _over(found, who) for who in found[0]}
+    for setting, pools in settings.items():
+        for n_grades in GRADES:
+            found = [pool[str(n_grades)] for pool in pools.values() if str(n_grades) in pool]
+            if found:
+                out.setdefault(setting, {})[str(n_grades)] = {who: _over(found, who) for who in found[0]}
     return out
 
 

@@ -12,7 +12,7 @@ from plumbline_backend.domain.alignment import UNGRADED
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.grades import FAIL, PASS, GradingJudge
 from plumbline_backend.jobs.runner import Jobs
-from plumbline_backend.judges.report import reference_grades
+from plumbline_backend.judges.reference import reference_grades
 from plumbline_backend.trust.measured import JudgeChoice, MeasuredJudges
 from plumbline_backend.trust.outside import read_predictions
 from plumbline_backend.trust.predictions import Predictions, from_proba
@@ -61,7 +61,7 @@ class GraderTrust(MeasuredJudges):
     def _given(self, judge: GradingJudge) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         """Outputs that the judge passed or failed with a probability, by today's wording, and people graded; targets: 0
         good, 1 bad."""
-        truth, _ = reference_grades(self._project, self._project.criterion(judge.criterion_id))
+        truth = reference_grades(self._project, self._project.criterion(judge.criterion_id)).truth
         shown = {each["output"] for each in judge.spec.get("examples", [])}
         rows = [
             (verdict.output, verdict.p_pass, truth[verdict.output])
