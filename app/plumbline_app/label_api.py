@@ -177,7 +177,7 @@ def _sync(project: Project, judge: Judge, body: Sync) -> dict[str, Any]:
         "acks": acks,
         "asks": ask_states(project, asks),
         "status": status_state(
-            project.status(), question.version, project.loop.kind.headline, project.calibrate_from
+            project.status(), question.version, project.kind.headline, project.calibrate_from
         ),
     }
 

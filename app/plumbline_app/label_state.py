@@ -77,7 +77,7 @@ def status_state(
 
 def strategies(project: Project) -> list[dict[str, str]]:
     """Every query strategy, plug-ins too, with its one-sentence explanation."""
-    offered, own = choices(plugins_beside(project.folders.models)), project.loop.kind.strategies
+    offered, own = choices(plugins_beside(project.folders.models)), project.kind.strategies
     return [
         {"name": name, "explanation": explanation} for name, explanation in offered if not own or name in own
     ]

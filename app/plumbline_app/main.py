@@ -204,7 +204,7 @@ def _build(
                 replace(blank, grading=project_view(workspace.grading(slug), access, workspace))
             )
         project = workspace.project(slug)
-        kind, section = project.loop.kind, page_class.section
+        kind, section = project.kind, page_class.section
         if kind.sections is not None and section and section not in kind.sections:
             reason = f"Questions of the kind {kind.title!r} have no page {page_class.heading!r}."
             return MissingPage(blank, reason, "There is no such page here")

@@ -130,7 +130,7 @@ def _fill(doc: Document, *, build: BuildPage, template: Any, instance: str) -> N
 
 def sections_of(page: Page) -> Sequence[tuple[str, str]]:
     """The navigation of the page's project: of a labelling project, what its question kind has a use for."""
-    kind = None if page.session.project is None else page.session.project.loop.kind
+    kind = None if page.session.project is None else page.session.project.kind
     if page.sections or kind is None or kind.sections is None:
         return page.sections or SECTIONS
     return [(section, label) for section, label in SECTIONS if section in kind.sections]

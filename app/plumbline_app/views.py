@@ -31,6 +31,7 @@ READS = frozenset(
         "pool",
         "stream_order",
         "question",
+        "kind",
         "question_history",
         "history",
         "current",
@@ -67,7 +68,7 @@ PARTS: dict[str, frozenset[str]] = {
     ),
     "loop": frozenset(
         {"answers", "overlap", "training", "newest_model", "newest_query", "strategy", "head"}
-        | {"head_settings", "kind"}
+        | {"head_settings"}
     ),
     "desk": frozenset({"map", "health", "trust", "team"}),
     "desk.map": frozenset(
@@ -84,7 +85,19 @@ PARTS: dict[str, frozenset[str]] = {
 }
 """What only looks in the project's parts, by their path; all of it is open to who may edit."""
 LABELS = frozenset(
-    {"person", "record", "undo", "next_items", "release", "pool", "question", "status", "settings", "history"}
+    {
+        "person",
+        "record",
+        "undo",
+        "next_items",
+        "release",
+        "pool",
+        "question",
+        "kind",
+        "status",
+        "settings",
+        "history",
+    }
 )
 _STARTS = frozenset({"start_import", "start_demo", "start_import_outputs", "start_grading_demo"})
 _FILES = frozenset({"inspect", "inspect_outputs", "start_import", "start_import_outputs"})

@@ -33,7 +33,7 @@ from plumbline_backend.domain.types import (
 from plumbline_backend.ingest import load_stream_order
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
-from plumbline_backend.kinds.base import KindReport
+from plumbline_backend.kinds.base import Kind, KindReport
 from plumbline_backend.loop import Folders, Loop
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.project_heads import ProjectHeads
@@ -98,6 +98,11 @@ class Project:
         self.reference = Reference()
         self.heads = ProjectHeads(self)
         self.desk = Desk(self, store, jobs)
+
+    @property
+    def kind(self) -> Kind:
+        """What is particular to the kind of the project's question."""
+        return self.loop.kind
 
     @property
     def name(self) -> str:

@@ -52,7 +52,7 @@ NEEDS: dict[str, list[str]] = {
         f"GET {V1}/exports/1",
         *(
             f"GET {V1}/{what}"
-            for what in ("items", "items.jsonl", "items/1", "item-by-key", "jobs", "jobs/1")
+            for what in ("items", "items.jsonl", "items/1", "item-by-key", "shift", "jobs", "jobs/1")
         ),
         *(f"GET {V1}/{what}" for what in ("judgements", "judges", "question", "status", "models")),
         *(f"GET {V1}/{what}" for what in ("models/newest", "predictions.jsonl")),
@@ -81,6 +81,8 @@ NEEDS: dict[str, list[str]] = {
         *(f"POST {API}/label/{what}" for what in ("classes", "strategy")),
         f"POST {API}/grade/criteria",
         f"POST {V1}/fit",
+        f"POST {V1}/judges",
+        f"POST {V1}/judges/1/judgements",
         f"POST {V1}/jobs/1/cancel",
         f"GET {V1}/webhooks",
         f"POST {V1}/webhooks",

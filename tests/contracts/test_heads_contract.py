@@ -194,7 +194,9 @@ def test_a_class_without_items_keeps_a_small_probability(name: str) -> None:
     proba = made(name, 5).fit(x, np.where(y == 2, 3, y), 5).proba(x)
     assert np.isfinite(proba).all()
     assert (proba[:, [2, 4]] > 0).all()
-    assert (proba[:, [2, 4]].mean(axis=0) < 0.05).all()
+    # Soft labels of ordered levels give a level next to the answer up to e^-2 / (1 + 2 e^-2) = .107 on purpose.
+    given = 0.107 if getattr(HEADS.get(name), "ORDERED", False) else 0.0
+    assert (proba[:, [2, 4]].mean(axis=0) < 0.05 + given).all()
     assert (proba.argmax(axis=1) == np.where(y == 2, 3, y)).mean() > 0.9
 
 

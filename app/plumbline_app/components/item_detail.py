@@ -83,7 +83,7 @@ def _fields(project: Project, item: Item, answering: bool) -> Viewable:
 
 
 def _history(project: Project, item: Item) -> Viewable:
-    question, kind = project.question(), project.loop.kind
+    question, kind = project.question(), project.kind
     columns = [grid_column("When"), grid_column("State"), grid_column("Class"), grid_column("Note")]
     grid = Grid(caption="What was said of this item", empty="Nobody has answered this item yet.")
     grid.show(columns, [_said(row, question, kind) for row in project.history(item=item.position)])

@@ -159,7 +159,7 @@ class PoolTable(Viewer):
         items = project.pool.items(self._positions)
         states = project.labelled_state(self._positions)
         columns = _headings(shown, image)
-        question, kind = project.question(), project.loop.kind
+        question, kind = project.question(), project.kind
         rows = [
             _row(project.slug, item, state, said_cell(kind, question, state.class_id), shown, image)
             for item, state in zip(items, states, strict=True)

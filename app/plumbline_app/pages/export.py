@@ -149,7 +149,7 @@ class ExportPage(Page):
             waiting = self.project.status().waiting
             fill(self._model, notice("No model to export yet", waiting, link=link))
         else:
-            fill(self._model, html_pane(facts(_model_facts(model, self.project.loop.kind.headline))))
+            fill(self._model, html_pane(facts(_model_facts(model, self.project.kind.headline))))
 
     def _export_labels(self) -> None:
         options: dict[str, Any] = {"format": self._format.value, "history": self._history.value}

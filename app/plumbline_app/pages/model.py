@@ -77,7 +77,7 @@ class ModelPage(Page):
     def _offer_heads(self) -> None:
         """The choice of head, once there is something to train it on."""
         if self._head_card is None and not self.project.status().waiting:
-            if self.project.loop.kind.also_a_choice:
+            if self.project.kind.also_a_choice:
                 self._head_card = HeadCard(self.project, self.session.workspace.jobs, self._train_now)
             else:
                 self._head_card = KindHeadCard(self.project, self._train_now)
@@ -146,7 +146,7 @@ class ModelPage(Page):
             self._measure(status, models, self._shown)
 
     def _measure(self, status: LoopStatus, models: list[ModelVersion], shown: ModelVersion) -> None:
-        kind = self.project.loop.kind
+        kind = self.project.kind
         own = self.project.kind_report(shown.id)
         if own is not None and not kind.also_a_choice:
             fill(self._body, KindReportView(own, kind.headline, models, self._choose))

@@ -114,7 +114,13 @@ export class ClassEditor {
     this.newName.focus();
   }
 
-  async #send(edit) {
+  // One edit after the other: two at once would be made on the same version, and the later one refused.
+  #send(edit) {
+    this.sending = (this.sending ?? Promise.resolve()).then(() => this.#sendNow(edit));
+    return this.sending;
+  }
+
+  async #sendNow(edit) {
     this.problem.textContent = "";
     try {
       this.question = await this.api.post("classes", edit);
