@@ -121,14 +121,21 @@ def label_routes(workspace: Workspace) -> APIRouter:
 
     @router.get("/items/{position}/opinion")
     def opinion(slug: str, position: int) -> dict[str, Any]:
-        """What the newest model thinks of the item: class ids with calibrated probabilities, likeliest first."""
+        """What the newest model thinks of the item: class ids with calibrated probabilities, likeliest first.
+
+        `none_of_these`: whether it belongs to no class; null where the project has no open-set rule.
+        """
         project = workspace.project(slug)
         _in_pool(project, position)
         found = project.predict([position])
         if found is None:
-            return {"model": None, "classes": []}
+            return {"model": None, "classes": [], "none_of_these": None}
         pairs = sorted(zip(found.classes, found.proba[0].tolist(), strict=True), key=lambda pair: -pair[1])
-        return {"model": found.model.version, "classes": [{"id": c.id, "proba": value} for c, value in pairs]}
+        return {
+            "model": found.model.version,
+            "classes": [{"id": c.id, "proba": value} for c, value in pairs],
+            "none_of_these": None if found.none_of_these is None else bool(found.none_of_these[0]),
+        }
 
     @router.get("/background")
     def pool_background(slug: str, columns: Annotated[list[str], Query()]) -> dict[str, list[float | None]]:

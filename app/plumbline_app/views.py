@@ -78,7 +78,7 @@ PARTS: dict[str, frozenset[str]] = {
     "desk.health.features": frozenset({"running", "last", "shift"}),
     "trust": frozenset({"measured", "judges", "predictions", "operating_point"}),
     "desk.trust": frozenset({"measured", "judges", "annotators", "predictions", "scope", "operating_point"}),
-    "desk.trust.scope": frozenset({"chosen", "kept", "last"}),
+    "desk.trust.scope": frozenset({"chosen", "kept", "last", "outside_class"}),
     "desk.team": frozenset({"progress", "agreement", "disputes", "overlap", "is_blind", "comments"}),
     "desk.batches": frozenset(),
     "desk.review": frozenset(),

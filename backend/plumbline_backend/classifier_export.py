@@ -7,15 +7,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from plumbline_backend.domain.errors import ConflictError
+from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Interval, LabelClass, ModelVersion
 from plumbline_backend.exporters.classifier.bundle import (
     ClassifierBundle,
     Provenance,
+    Refusal,
     Reliability,
     TransformState,
 )
 from plumbline_backend.heads.making import load_head
+from plumbline_backend.heads.program import Program, last
 from plumbline_backend.kinds.base import KindReport
 from plumbline_backend.pool.features import load_features
 from plumbline_backend.report import ModelReport, kind_report, model_report
@@ -23,6 +28,12 @@ from plumbline_backend.trust.serving import calibration_note, folded, serving_ca
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
+
+ROUNDING = 1e-6
+"""The threshold is one held-out item's own score: so much is added, relatively, that rounding does not refuse it.
+
+Plumbline and ONNX round features to float32, scikit-learn does not: scores then differ by about 1e-7.
+"""
 
 
 def write(project: Project, folder: Path) -> Path:
@@ -91,7 +102,9 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
     question, evaluation = project.question(), report.evaluation
     head = load_head(project.folders.models / report.model.folder)
     calibrator = serving_calibrator(project, report.model, head)
-    program, temperature = folded(head.program(), calibrator)
+    own = head.program()
+    program, temperature = folded(own, calibrator)
+    refusal, refusal_note = _refusal(project, report.model, head, own)
     named = {c.id: c for c in question.classes}
     measured = dict(zip((c.id for c in report.classes), evaluation.per_class, strict=True))
     bins = evaluation.reliability
@@ -124,7 +137,36 @@ def bundle_of(project: Project, report: ModelReport) -> ClassifierBundle:
             )
         ),
         calibration_note=calibration_note(calibrator),
+        refusal=refusal,
+        refusal_note=refusal_note,
     )
+
+
+def _refusal(project: Project, model: ModelVersion, head: Head, own: Program) -> tuple[Refusal | None, str]:
+    """The project's open-set rule as steps from features, or why there is none although one was chosen."""
+    scope = project.desk.trust.scope.serving(model, head)
+    if scope is None:
+        return None, ""
+    rule, score = scope.rule, scope.score
+    name = rule.score.replace("_", " ")
+    if not np.isfinite(rule.threshold):
+        return None, (
+            f"{name} was chosen to refuse such items, but n = {rule.n} held-out items are too few to promise that "
+            f"{rule.kept:.1%} are kept, so nothing is refused"
+        )
+    steps = score.program(len(last(own).bias) if score.needs == "logits" else head.width_)
+    if steps is None:
+        raise ConflictError(f"out-of-scope score {name!r} cannot travel in an exported classifier")
+    copies = "for comparison the files hold the features of the labelled items" if rule.score == "knn" else ""
+    return Refusal(
+        score=name,
+        explanation=score.explanation,
+        program=(*own, *steps) if score.needs == "logits" else steps,
+        threshold=rule.threshold + ROUNDING * max(1.0, abs(rule.threshold)),
+        kept=rule.kept,
+        n=rule.n,
+        note=copies,
+    ), ""
 
 
 def _own_figures(project: Project, model: ModelVersion) -> dict[str, Interval]:

@@ -6,8 +6,10 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -15,6 +17,8 @@ from fastapi.testclient import TestClient
 
 from plumbline_app.label_api import label_routes
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.project import Project
+from plumbline_backend.report import Prediction
 from plumbline_backend.workspace import open_workspace
 
 HEADER = ["key", "text", "size", "__proto__", "label"]
@@ -134,3 +138,22 @@ def test_classes_are_edited_by_name_of_the_person(client: Client) -> None:
     assert client.http.post(path, json={"kind": "add", "name": " LEFT "}).status_code == 422
     history = client.http.get(f"{path}/history").json()
     assert (history[0]["change"], history[0]["by"]) == ("added class '7'", "Zoë")
+
+
+def test_the_opinion_says_none_of_these_where_the_project_refuses_items(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Null without a rule, and without a model."""
+    url = "/api/projects/things/label/items/3/opinion"
+    assert client.http.get(url).json() == {"model": None, "classes": [], "none_of_these": None}
+    for said in (None, True, False):
+
+        def predict(project: Project, _positions: list[int], said: bool | None = said) -> Any:
+            outside = None if said is None else np.array([said])
+            classes = project.question().active[:2]
+            return Prediction(classes, np.array([[0.3, 0.7]]), SimpleNamespace(version=2), outside)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Project, "predict", predict)
+        opinion = client.http.get(url).json()
+        assert opinion["none_of_these"] is said
+        assert [each["proba"] for each in opinion["classes"]] == [0.7, 0.3]

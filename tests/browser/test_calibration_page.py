@@ -87,8 +87,9 @@ def test_items_of_no_class(new_context: Contexts, server: Server) -> None:
     page = watched.page
     page.get_by_role("button", name="Compare scores").click(timeout=WITHIN_MS)
     scores = page.get_by_role("region", name="Out-of-scope scores")
-    expect(scores.locator("tbody tr")).to_have_count(5, timeout=WITHIN_MS)
+    expect(scores.locator("tbody tr")).to_have_count(6, timeout=WITHIN_MS)
     expect(scores).to_contain_text("unknown")
+    expect(scores).to_contain_text("abet (compared only)")
     expect(page.get_by_text("No class marks what is out of scope")).to_be_visible()
     page.get_by_label("Class of what is out of scope").click()
     page.get_by_role("menuitem", name="9", exact=True).click()
@@ -105,7 +106,9 @@ def test_items_of_no_class(new_context: Contexts, server: Server) -> None:
     page.get_by_label("Refuse by").click()
     page.get_by_role("menuitem", name="relative mahalanobis").click()
     page.get_by_role("button", name="Use this rule").click()
-    expect(page.get_by_text("keeping 90 % of known items")).to_be_visible(timeout=WITHIN_MS)
+    expect(
+        page.get_by_text("keeping 90 % of known items; items of class 9 are no known items")
+    ).to_be_visible(timeout=WITHIN_MS)
     assert watched.wrong == []
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.heads.program import run
 from plumbline_backend.novelty.open_set import auroc
 from plumbline_backend.registry import OUT_OF_SCOPE
 
@@ -55,6 +56,20 @@ def test_it_learns_and_scores_the_same_twice_and_changes_nothing(score: Any) -> 
     assert (one.shape, one.dtype) == ((300,), np.float64)
     for array, kept in zip((features, targets, logits), before, strict=True):
         np.testing.assert_array_equal(array, kept)
+
+
+@pytest.mark.parametrize("classes", [1, K])
+def test_its_steps_give_its_scores(score: Any, classes: int) -> None:
+    features, targets, logits = items()
+    score.fit(features, targets % classes, K)
+    reads = features if score.needs == "features" else logits
+    steps = score.program(reads.shape[1])
+    if steps is None:
+        assert score.name == "abet"
+        return
+    found = run(steps, reads)
+    assert found.shape == (len(features), 1)
+    np.testing.assert_allclose(found[:, 0], score.score(features, logits), rtol=1e-6, atol=1e-6)
 
 
 def test_float32_an_empty_pool_and_one_item_per_class(score: Any) -> None:

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 NEVER = "never refuse"
 FIELDS = {"padding-top": "8px"}
 NO_CLASS = "no class marks them"
+ONLY_COMPARED = " (compared only)"
 BELOW = (
-    'An item that scores above the threshold is "none of these" in predictions and in the exported classifier. The '
-    "threshold keeps a chosen share of random-stream items of known classes, which the score was not fitted to."
+    'An item that scores above the threshold is "none of these" in predictions, in the API and in the exported '
+    "classifier. The threshold keeps a chosen share of random-stream items of known classes, which the score was not "
+    "fitted to."
 )
 COLUMNS = (
     grid_column("Score", "name"),
@@ -55,7 +57,7 @@ class ScopeCard(Viewer):
         names = {NEVER: "", **{name.replace("_", " "): name for name in SERVED}}
         classes = {NO_CLASS: "", **{c.name: c.id for c in self._project.question().active}}
         last = scope.last() or {}
-        marked = last.get("outside_class") or ""
+        marked = scope.outside_class or last.get("outside_class") or ""
         self._name = choice("Refuse by", names, scope.chosen, width=220)
         self._kept = text_field("Keep of known items, %", f"{100 * scope.kept:g}", width=180)
         self._class = choice(
@@ -80,7 +82,7 @@ class ScopeCard(Viewer):
 
     def _use(self) -> None:
         try:
-            self._scope.choose(self._name.value, _share(str(self._kept.value)))
+            self._scope.choose(self._name.value, _share(str(self._kept.value)), self._class.value or None)
         except PlumblineError as error:
             fill(self._said, notice("Not changed", str(error), tone="bad"))
             return
@@ -94,7 +96,12 @@ class ScopeCard(Viewer):
         if not self._scope.chosen:
             return "In use: none. Every item gets the class that is likeliest, however far it is from all of them."
         name = self._scope.chosen.replace("_", " ")
-        return f"In use: {name}, keeping {100 * self._scope.kept:g} % of known items."
+        words = f"In use: {name}, keeping {100 * self._scope.kept:g} % of known items"
+        marked = self._scope.outside_class
+        if marked is None:
+            return f"{words}."
+        named = {c.id: c.name for c in self._project.question().classes}
+        return f"{words}; items of class {named[marked]} are no known items."
 
     def _compare(self) -> None:
         try:
@@ -145,7 +152,8 @@ class ScopeCard(Viewer):
 
 
 def _row(score: Mapping[str, Any]) -> list[Any]:
-    cells: list[Any] = [score["name"].replace("_", " "), score["explanation"]]
+    served = "" if score["name"] in SERVED else ONLY_COMPARED
+    cells: list[Any] = [score["name"].replace("_", " ") + served, score["explanation"]]
     cells += ["–" if score["threshold"] is None else f"{score['threshold']:.4g}", f"{score['n']:,}"]
     if "auroc" not in score:
         return [*cells, "unknown", None, None]

@@ -207,12 +207,16 @@ class PredictIn(Body):
 
 
 class PredictOut(BaseModel):
-    """Calibrated probabilities, one row for each item, one column for each class. `model` null: there is none."""
+    """Calibrated probabilities, one row for each item, one column for each class. `model` null: there is none.
+
+    none_of_these: for each item whether it belongs to no class, by the project's open-set rule; null without a rule.
+    """
 
     model: int | None
     classes: list[str]
     items: list[int]
     proba: list[list[float]]
+    none_of_these: list[bool] | None = None
 
 
 class JobOut(BaseModel):

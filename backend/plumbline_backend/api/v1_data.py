@@ -91,11 +91,15 @@ def _model_routes(router: APIRouter, workspace: Workspace, read: Any) -> None:
             classes=[c.id for c in found.classes],
             items=positions,
             proba=plain(found.proba),
+            none_of_these=None if found.none_of_these is None else found.none_of_these.tolist(),
         )
 
     @router.get("/predictions.jsonl", tags=["models"], response_class=StreamingResponse, responses=LINES)  # type: ignore[arg-type]
     def stream_predictions(slug: Slug, _: Caller = read) -> StreamingResponse:
-        """The newest model's probabilities for the whole pool, one JSON object a line."""
+        """The newest model's probabilities for the whole pool, one JSON object a line.
+
+        `none_of_these`: whether the item belongs to no class; null where the project has no open-set rule.
+        """
         project = workspace.project(slug)
         if project.loop.newest_model() is None:
             raise NotFoundError(f"project {slug!r} has no model yet. {project.status().waiting}")
@@ -157,9 +161,12 @@ def _stream_predictions(project: Project) -> Iterator[dict[str, Any]]:
         found = project.predict(positions.tolist())
         if found is None:  # the project was emptied meanwhile
             return
-        for position, row in zip(positions.tolist(), found.proba.tolist(), strict=True):
+        refused = [None] * len(positions) if found.none_of_these is None else found.none_of_these.tolist()
+        for position, row, none in zip(positions.tolist(), found.proba.tolist(), refused, strict=True):
             proba = {c.id: value for c, value in zip(found.classes, row, strict=True)}
-            yield plain({"item": position, "model": found.model.version, "proba": proba})
+            yield plain(
+                {"item": position, "model": found.model.version, "proba": proba, "none_of_these": none}
+            )
 
 
 def _lines(values: Iterator[dict[str, Any]]) -> Iterator[bytes]:

@@ -57,6 +57,10 @@ class AbeT:
                 ).numpy()
         return found
 
+    def program(self, width: int) -> None:
+        """It is compared, and does not travel."""
+        del width
+
     def _input(self, x: NDArray[np.float64]) -> NDArray[np.float32]:
         return ((x - self.middle_) * self.scale_).astype(np.float32)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.heads.program import Program
 
 
 class OutOfScope(Protocol):
@@ -28,6 +29,10 @@ class OutOfScope(Protocol):
         self, features: NDArray[np.floating[Any]], logits: NDArray[np.floating[Any]]
     ) -> NDArray[np.float64]:
         """(n,) finite scores of items with features (n, d) and raw logits (n, K) of the head."""
+        ...
+
+    def program(self, width: int) -> Program | None:
+        """Steps from what it reads, `width` numbers an item, to the score (n, 1); None where it cannot travel."""
         ...
 
 

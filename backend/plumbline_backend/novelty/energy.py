@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from plumbline_backend.heads.program import Program, RowWise, affine
 from plumbline_backend.novelty.base import checked
 
 
@@ -31,3 +32,8 @@ class Energy:
         """(n,) in units of the logits."""
         del features
         return -np.asarray(logsumexp(np.asarray(logits, dtype=np.float64), axis=1), dtype=np.float64)
+
+    def program(self, width: int) -> Program:
+        """From raw logits."""
+        del width
+        return RowWise("logsumexp"), affine(np.array([[-1.0]]))

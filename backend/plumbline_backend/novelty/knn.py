@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.heads.program import Program, Smallest, UnitRows, affine
 from plumbline_backend.novelty.base import checked
 
 NEIGHBOURS = 1
@@ -47,6 +48,12 @@ class NearestNeighbours:
             likeness = x[start : start + CHUNK] @ self.rows_.T
             found[start : start + CHUNK] = 1 - np.partition(likeness, -k, axis=1)[:, -k]
         return found
+
+    def program(self, width: int) -> Program:
+        """From features: one minus the cosine to every labelled item, of which the k-th smallest counts."""
+        del width
+        k = min(self.k, len(self.rows_))
+        return UnitRows(), affine(-self.rows_, 1.0), Smallest(k), affine(np.eye(k)[-1:])
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, solve_triangular
 
+from plumbline_backend.heads.program import Affine, Elementwise, Program, Smallest, affine
 from plumbline_backend.novelty.base import checked
 
 RIDGE = 1e-3
@@ -45,6 +46,25 @@ class Mahalanobis:
         """Squared distances, (n,)."""
         del logits
         return nearest(apply_whitening(self.whiten_, np.asarray(features, dtype=np.float64)), self.means_)
+
+    def program(self, width: int) -> Program:
+        """From features: |y|^2 - 2 y.m + |m|^2 for every class, y the whitened item, of which the least counts."""
+        return (
+            affine(unwhitened(self.whiten_)),
+            Elementwise("squares"),
+            squared(self.means_, width),
+            Smallest(1),
+        )
+
+
+def unwhitened(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d, d) the matrix that `apply_whitening` applies."""
+    return np.asarray(solve_triangular(lower, np.eye(len(lower)), lower=True), dtype=np.float64)
+
+
+def squared(means: NDArray[np.float64], width: int) -> Affine:
+    """Squared distances to means (K, d) from [y, y^2], as a step."""
+    return affine(np.hstack([-2 * means, np.ones((len(means), width))]), (means**2).sum(axis=1))
 
 
 def whitening(centred: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from plumbline_backend.heads.program import Elementwise, Program, RowWise, Smallest, affine
 from plumbline_backend.novelty.base import checked
 
 
@@ -36,3 +37,8 @@ class MaxSoftmax:
         del features
         z = np.asarray(logits, dtype=np.float64)
         return np.asarray(logsumexp(z, axis=1) - z.max(axis=1), dtype=np.float64)
+
+    def program(self, width: int) -> Program:
+        """From raw logits: the least of the negative log-probabilities."""
+        negative = affine(-np.eye(width))
+        return RowWise("softmax"), Elementwise("log"), negative, Smallest(1)

@@ -14,7 +14,6 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.types import Interval
 
-NONE_OF_THESE = "none of these"
 KEPT = 0.95
 _Z = 1.959963984540054
 

@@ -7,8 +7,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.heads.program import Elementwise, Program, Smallest, affine
 from plumbline_backend.novelty.base import checked
-from plumbline_backend.novelty.mahalanobis import RIDGE, Mahalanobis, apply_whitening, nearest, whitening
+from plumbline_backend.novelty.mahalanobis import (
+    RIDGE,
+    Mahalanobis,
+    apply_whitening,
+    nearest,
+    squared,
+    unwhitened,
+    whitening,
+)
 
 
 class RelativeMahalanobis:
@@ -41,3 +50,16 @@ class RelativeMahalanobis:
         """Differences of squared distances, (n,); they may be negative."""
         x = np.asarray(features, dtype=np.float64)
         return self.classes_.score(x, logits) - nearest(apply_whitening(self.background_, x), self.middle_)
+
+    def program(self, width: int) -> Program:
+        """From features: whitened both ways side by side, and M_k - M_0 for every class, of which the least counts."""
+        near, far = squared(self.classes_.means_, width), squared(self.middle_, width)
+        parts = [
+            near.weight[:, :width],
+            -far.weight[:, :width],
+            near.weight[:, width:],
+            -far.weight[:, width:],
+        ]
+        weight = np.hstack([np.broadcast_to(part, (len(near.bias), width)) for part in parts])
+        whitened = np.vstack([unwhitened(self.classes_.whiten_), unwhitened(self.background_)])
+        return affine(whitened), Elementwise("squares"), affine(weight, near.bias - far.bias), Smallest(1)

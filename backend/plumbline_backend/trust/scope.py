@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from plumbline_backend.project import Project
 
 DEFAULT = "relative_mahalanobis"
-SERVED = tuple(name for name in OUT_OF_SCOPE.names() if name != "abet")
+COMPARED = OUT_OF_SCOPE.names()
+SERVED = tuple(name for name in COMPARED if name != "abet")
 """AbeT trains a head of its own for ten seconds and more: it is compared, but not asked while people wait."""
 MOST_TRAINING = 20_000
 KIND = "scope"
@@ -79,24 +80,43 @@ class ScopeDesk:
         """Share of items of known classes that the rule promises to keep."""
         return float(self._project.settings().get("out_of_scope_kept", KEPT))
 
-    def choose(self, name: str, kept: float = KEPT) -> None:
-        """Refuse items by this score from now on, "" to refuse none. Raises InputError on another name or share."""
+    @property
+    def outside_class(self) -> str | None:
+        """Id of the class that marks what is out of scope, where one was chosen with the rule and is still there."""
+        marked = self._project.settings().get("out_of_scope_class") or None
+        question = self._project.question()
+        if marked is None or marked not in {c.id for c in question.classes}:
+            return None
+        return question.resolve(marked)
+
+    def choose(self, name: str, kept: float = KEPT, outside_class: str | None = None) -> None:
+        """Refuse items by this score from now on, "" to refuse none.
+
+        outside_class: id of the class whose items belong to none of the others: the rule knows them as no class of its
+        own. Raises InputError on another name, share or class, and on a question whose items have several classes.
+        """
+        self._check_kind()
+        self._marked(outside_class)
         if name and name not in SERVED:
             raise InputError(f"out-of-scope score: found {name!r}; {did_you_mean(name, SERVED)}")
         if not 0.5 <= kept < 1:
             raise InputError(
                 f"share of known items to keep: found {kept}; expected a number from 0.5 to below 1"
             )
-        self._project.set_settings(out_of_scope=name, out_of_scope_kept=kept)
+        self._project.set_settings(
+            out_of_scope=name, out_of_scope_kept=kept, out_of_scope_class=outside_class or ""
+        )
 
     def serving(self, model: ModelVersion, head: Head) -> Scope | None:
         """The fitted score and rule in use, or None where items are never refused."""
         name = self.chosen
         if not name:
             return None
-        key = (model.id, self._project.loop.answers.newest_id, name, self.kept)
+        self._project.loop.answers.refresh()
+        marked = self.outside_class
+        key = (model.id, self._project.loop.answers.newest_id, name, self.kept, marked)
         if key != self._key or self._scope is None:
-            self._scope, self._key = self._fitted(name, model, head, None), key
+            self._scope, self._key = self._fitted(name, model, head, marked), key
         return self._scope
 
     def start(self, outside_class: str | None = None) -> Job:
@@ -137,8 +157,8 @@ class ScopeDesk:
         head = load_head(self._project.folders.models / model.folder)
         outside = self._marked(outside_class)
         found = []
-        for done, name in enumerate(SERVED):
-            report(0.9 * done / len(SERVED), f"fitting {name.replace('_', ' ')}")
+        for done, name in enumerate(COMPARED):
+            report(0.9 * done / len(COMPARED), f"fitting {name.replace('_', ' ')}")
             scope = self._fitted(name, model, head, outside_class)
             measured = None
             if outside is not None and len(outside):
@@ -147,7 +167,15 @@ class ScopeDesk:
             found.append(ScopeScore(name, OUT_OF_SCOPE.get(name).explanation, scope.rule, measured))
         return found
 
+    def _check_kind(self) -> None:
+        if not self._project.loop.kind.also_a_choice:
+            raise InputError(
+                "out-of-scope rule: this question gives an item several classes or none; expected a question with one "
+                "class an item"
+            )
+
     def _model(self) -> ModelVersion:
+        self._check_kind()
         model = self._project.loop.newest_model()
         if model is None:
             raise ConflictError("there is no model yet; answer items of two classes first")

@@ -81,8 +81,17 @@ def test_next_items_belong_to_one_holder_until_released(http: TestClient) -> Non
     assert set(ask("three")) & set(mine)
 
 
-def test_labels_train_a_model_whose_predictions_are_probabilities(http: TestClient) -> None:
-    rows = [judgement(i, f"u{i}", "c2" if i % 2 else "c1") for i in range(40)]
+def test_labels_train_a_model_whose_predictions_are_probabilities(
+    http: TestClient, workspace: Workspace
+) -> None:
+    """With an open-set rule they say which items belong to no class: about half, where half are kept."""
+    project = workspace.project("things")
+    drawn = project.stream_order[:4].tolist()
+    asked = sorted({*range(40), *drawn})
+    rows = [
+        judgement(i, f"u{i}", "c2" if i % 2 else "c1", **({"stratum": "stream"} if i in drawn else {}))
+        for i in asked
+    ]
     assert all(ack["ok"] for ack in record(http, *rows))
     http.post(f"{THINGS}/fit")
     until = time.monotonic() + 120
@@ -94,11 +103,20 @@ def test_labels_train_a_model_whose_predictions_are_probabilities(http: TestClie
     assert all(sum(row) == pytest.approx(1) for row in said["proba"])
     lines = http.get(f"{THINGS}/predictions.jsonl").text.splitlines()
     assert len(lines) == 60
+    assert said["none_of_these"] is None
+    assert json.loads(lines[0])["none_of_these"] is None
+    project.desk.trust.scope.choose("max_softmax", 0.5)
+    refused = project.predict(range(60)).none_of_these.tolist()
+    assert any(refused)
+    said = http.post(f"{THINGS}/predictions", json={"items": list(range(60))}).json()
+    assert said["none_of_these"] == refused
+    lines = http.get(f"{THINGS}/predictions.jsonl").text.splitlines()
+    assert [json.loads(line)["none_of_these"] for line in lines] == refused
     report = http.get(f"{THINGS}/models/newest").json()
     accuracy = report["evaluation"]["accuracy"]
     assert set(accuracy) == {"value", "low", "high", "n"}
     assert report["model"]["version"] >= 1
-    assert http.get(f"{THINGS}/status").json()["n_answered"] == 40
+    assert http.get(f"{THINGS}/status").json()["n_answered"] == len(asked)
 
 
 def test_without_a_model_there_is_none_rather_than_a_guess(http: TestClient) -> None:

@@ -17,7 +17,7 @@ from plumbline_backend.heads.making import load_head
 from plumbline_backend.heads.program import affine, run
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
-from plumbline_backend.registry import CALIBRATORS
+from plumbline_backend.registry import CALIBRATORS, OUT_OF_SCOPE
 from plumbline_backend.trust.calibration import run_calibration, split_rows
 from plumbline_backend.trust.document import as_json
 from plumbline_backend.trust.measured import OperatingChoice
@@ -184,7 +184,7 @@ def test_items_of_no_class_are_refused_when_the_project_wants_it(project: Projec
 def test_scores_are_measured_against_a_marked_class(project: Project) -> None:
     nine = project.question().active[9].id
     found = project.desk.trust.scope.compare(nine)
-    assert found[0].name == "relative_mahalanobis"
+    assert [each.name for each in found] == list(OUT_OF_SCOPE.names())
     for each in found:
         assert each.report is not None
         assert each.report.n_outside > 5
@@ -193,6 +193,34 @@ def test_scores_are_measured_against_a_marked_class(project: Project) -> None:
     assert all(each.report is None for each in project.desk.trust.scope.compare())
     with pytest.raises(InputError, match="expected a class id"):
         project.desk.trust.scope.compare("nothing")
+
+
+def test_a_class_chosen_as_out_of_scope_is_no_known_class_of_the_served_rule(project: Project) -> None:
+    """Nines are then farther beyond the threshold, which is the comparison's and rests on the other digits."""
+    scope, question = project.desk.trust.scope, project.question()
+    nine = question.active[9].id
+    nines = project.loop.answers.items_with(question, "answered", nine)
+    head = load_head(project.folders.models / project.models()[-1].folder)
+    features = project.pool.features.gather(nines)
+    beyond = {}
+    try:
+        for marked in (None, nine):
+            scope.choose("relative_mahalanobis", 0.9, marked)
+            assert scope.outside_class == marked
+            served = scope.serving(project.models()[-1], head)
+            assert served is not None
+            beyond[marked] = (
+                served.score.score(features, head.logits(features)) - served.rule.threshold
+            ).mean()
+        (compared,) = (each for each in scope.compare(nine) if each.name == "relative_mahalanobis")
+        assert served.rule == compared.rule
+        assert served.rule.n == 80 - np.isin(nines, project.stream_order).sum()
+    finally:
+        scope.choose("")
+    assert scope.outside_class is None
+    assert beyond[nine] > beyond[None]
+    with pytest.raises(InputError, match="expected a class id"):
+        scope.choose("energy", 0.9, "nothing")
 
 
 def test_a_comparison_runs_beside_and_is_kept(project: Project) -> None:

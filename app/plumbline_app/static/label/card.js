@@ -231,7 +231,9 @@ export class LabelCard {
     if (shown) return this.answers.hideOpinion();
     try {
       const opinion = await this.api.get(`items/${item.item}/opinion`);
-      if (this.current === item && this.opinion.getAttribute("aria-pressed") === "true") this.answers.showOpinion(opinion);
+      if (this.current !== item || this.opinion.getAttribute("aria-pressed") !== "true") return;
+      this.answers.showOpinion(opinion);
+      if (opinion.none_of_these) this.#say("The model says: none of these. The item is far from every class.");
     } catch (error) {
       this.#say(`No opinion: ${error.message}`);
     }

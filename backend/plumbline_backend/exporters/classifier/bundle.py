@@ -39,6 +39,23 @@ class Reliability(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """The open-set rule: an item is "none of these" when `program`, from features to (n, 1), gives more than threshold.
+
+    score, explanation: its name and what it is; kept: the promised share of known items; n: those it rests on; note:
+    what the files give away. The threshold is finite.
+    """
+
+    score: str
+    explanation: str
+    program: Program
+    threshold: float
+    kept: float
+    n: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where the classifier comes from.
 
@@ -72,7 +89,8 @@ class ClassifierBundle:
     metrics: name, as it is shown, to figure with interval (unknown: NaN value), measured on the random stream;
     per_class: class id to its figures; reliability: the bins of the diagram. link: how logits become probabilities:
     of classes that exclude each other, or of each class by itself. above: classes that stand for several of them, with
-    the places of those; their probability is the sum, and follows the others'.
+    the places of those; their probability is the sum, and follows the others'. refusal: None where every item gets
+    a class; refusal_note says why, where a rule was chosen all the same.
     """
 
     question: str
@@ -90,6 +108,8 @@ class ClassifierBundle:
     calibration_note: str = ""
     head: str = "linear_softmax"
     link: Literal["softmax", "sigmoid"] = "softmax"
+    refusal: Refusal | None = None
+    refusal_note: str = ""
     above: tuple[tuple[LabelClass, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:

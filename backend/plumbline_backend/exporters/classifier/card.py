@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plumbline_backend.domain.types import Interval
-from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
+from plumbline_backend.exporters.classifier.bundle import ClassifierBundle, Refusal
 
 STRATA = {
     "stream": "uniform random stream (never trained on)",
@@ -50,7 +50,7 @@ def model_card(
         _figures(bundle),
         _calibration(bundle),
         _limits(bundle, limits),
-        _use(inputs, estimator_columns, trusted),
+        _use(bundle, inputs, estimator_columns, trusted),
         _licence(),
         _versions(bundle, versions),
     ]
@@ -201,9 +201,12 @@ def _limits(bundle: ClassifierBundle, limits: Sequence[str]) -> str:
     general = [
         "The figures hold for items drawn like those of the pool; for other sources measure again.",
     ]
-    if bundle.link == "softmax":
+    if bundle.refusal is not None:
+        general.append(_refusal(bundle.refusal))
+    elif bundle.link == "softmax":
         general.append(
             "An item that belongs to none of the classes still gets one: there is no answer for 'none of these'."
+            + (f" {plain(_sentence(bundle.refusal_note))}" if bundle.refusal_note else "")
         )
     if unseen:
         named = ", ".join(plain(each.name) for each in unseen)
@@ -211,8 +214,20 @@ def _limits(bundle: ClassifierBundle, limits: Sequence[str]) -> str:
     return "\n".join(["## Limits", "", *(f"- {line}" for line in (*general, *limits))])
 
 
+def _refusal(refusal: Refusal) -> str:
+    return (
+        f"An item whose {plain(refusal.score)} ({plain(refusal.explanation)}) is above {refusal.threshold:.6g} is "
+        f'"none of these". The threshold is set to keep {refusal.kept:.1%} of items of known classes, on n = '
+        f"{refusal.n:,} random-stream items that the score was not fitted to; how many items of no class it misses has "
+        f"to be measured on such items. {plain(_sentence(refusal.note))}".rstrip()
+    )
+
+
 def _use(
-    inputs: Sequence[tuple[str, str, str]], columns: Sequence[Mapping[str, Any]], trusted: Sequence[str]
+    bundle: ClassifierBundle,
+    inputs: Sequence[tuple[str, str, str]],
+    columns: Sequence[Mapping[str, Any]],
+    trusted: Sequence[str],
 ) -> str:
     rows = [[code(name), kind, code(shape)] for name, kind, shape in inputs]
     order = ", ".join(
@@ -221,6 +236,15 @@ def _use(
     )
     trust = f", trusted={list(trusted)!r}" if trusted else ""
     note = "".join(sentence for name, sentence in TRUSTED.items() if name in trusted)
+    refuses = bundle.refusal is not None
+    outputs = (
+        " `none_of_these` bool [N] says which items belong to none of them (`class_id` is the likeliest all the same), "
+        "`out_of_scope_score` float64 [N] is what is compared with the threshold."
+    )
+    refusing = (
+        " **none\\_of\\_these.skops** reads the same rows: its `predict` is True for items of no class, its "
+        "`decision_function` the score less the threshold."
+    )
     return "\n\n".join(
         [
             "## Use",
@@ -228,10 +252,10 @@ def _use(
             "**model.onnx** holds the whole path. Its inputs, one per raw column, for N items:",
             table(["column", "kind", "ONNX input"], rows),
             "Its outputs: `class_id` string [N], the likeliest class, and `probabilities` float32 [N, number of "
-            "classes] in the order above.",
+            "classes] in the order above." + (outputs if refuses else ""),
             f'**estimator.skops**: `skops.io.load("estimator.skops"{trust})` gives a scikit-learn Pipeline. Rows are '
             f"arrays or data frames with the raw values in this order: {order}. Missing numbers are NaN, missing "
-            f"text is empty text.{note}",
+            f"text is empty text.{note}{refusing if refuses else ''}",
             "**weights.safetensors**: `weight` and `bias` of the head's last step, `step.<i>.<name>` of the steps "
             "before it (named in the file's metadata), `temperature`, and the arrays of the transforms.",
         ]

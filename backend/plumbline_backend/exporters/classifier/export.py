@@ -18,10 +18,11 @@ from plumbline_backend.exporters.atomic import folder_written_whole
 from plumbline_backend.exporters.classifier.blocks import Block, make_blocks
 from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
 from plumbline_backend.exporters.classifier.card import model_card
-from plumbline_backend.exporters.classifier.onnx_head import build_model
+from plumbline_backend.exporters.classifier.onnx_head import build_model, refusal_words
 from plumbline_backend.exporters.classifier.sklearn_estimator import (
     BuiltEstimator,
     build_estimator,
+    build_refusal,
     save_estimator,
 )
 from plumbline_backend.heads.program import arrays, described
@@ -42,6 +43,9 @@ def export_classifier(bundle: ClassifierBundle, folder: Path) -> Path:
     with folder_written_whole(folder) as unfinished:
         onnx.save(model, unfinished / "model.onnx")
         trusted = save_estimator(built, unfinished / "estimator.skops")
+        if bundle.refusal is not None:
+            refusing = build_refusal(bundle.refusal, bundle.width, blocks)
+            trusted = sorted({*trusted, *save_estimator(refusing, unfinished / "none_of_these.skops")})
         _save_weights(bundle, unfinished / "weights.safetensors")
         copyfile(PREDICT_SCRIPT, unfinished / "predict.py")
         _write(unfinished / "requirements.txt", requirements())
@@ -111,6 +115,7 @@ def _manifest(
         "head": bundle.head,
         "link": bundle.link,
         "temperature": bundle.temperature,
+        "none_of_these": refusal_words(bundle.refusal),
         "inputs": list(built.inputs),
         "estimator_columns": _columns(built),
         "estimator_trusted_types": trusted,

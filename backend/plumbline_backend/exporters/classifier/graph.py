@@ -18,7 +18,7 @@ IR_VERSION = 8
 PREFIX = "plumbline/"
 """Inner values are named plumbline/1, plumbline/2, ...; inputs keep the names of their columns."""
 ELEMENT_TYPES = {"float64": TensorProto.DOUBLE, "float32": TensorProto.FLOAT, "string": TensorProto.STRING,
-                 "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}  # fmt: skip
+                 "uint8": TensorProto.UINT8, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}  # fmt: skip
 
 
 class GraphWriter:

@@ -22,12 +22,18 @@ from plumbline_backend.heads.program import (
 )
 from plumbline_backend.heads.trees import Trees
 
+Written = dict[tuple[int, str], str]
+"""What a step, by its identity, made of a value: two programs that begin alike share these nodes."""
 
-def write_program(graph: GraphWriter, program: Program, features: str) -> str:
+
+def write_program(graph: GraphWriter, program: Program, features: str, written: Written | None = None) -> str:
     """Add the steps' nodes; features is (N, d) float64. Returns the (N, K) logits, float64."""
-    value = features
+    value, there = features, {} if written is None else written
     for step in program:
-        value = _write(graph, step, value)
+        key = id(step), value
+        if key not in there:
+            there[key] = _write(graph, step, value)
+        value = there[key]
     return value
 
 

@@ -4,7 +4,8 @@
 
 INPUT: .csv, .tsv, .jsonl, .npz (one array per column), or .npy for a model with one input or only numbers.
 OUT: CSV with the row, the class, its probability, and the probability of every class; where an item may carry
-several classes: those of probability 0.5 or more, and the largest probability.
+several classes: those of probability 0.5 or more, and the largest probability. Where the model refuses items that
+belong to none of its classes, those have no class_id, their class is "none of these", and none_of_these says true.
 Pictures: uint8 arrays (.npy, .npz) as model_card.md says, or file names in a column when Pillow is installed.
 
 From Python: `Classifier(folder).predict({"column": values})` gives class ids and probabilities.
@@ -37,6 +38,7 @@ NUMBER = re.compile(
 )
 ARRAY_ERRORS = (ValueError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile)
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+NONE_OF_THESE = "none of these"
 RUNNABLE = tuple("=+-@＝＋－＠\t\r\n")
 
 
@@ -51,10 +53,15 @@ class Described(str):
 
 
 class Prediction(NamedTuple):
-    """class_id: (n,) text, the likeliest; proba: (n, n_classes) in the order of `classes`."""
+    """class_id: (n,) text, the likeliest; proba: (n, n_classes) in the order of `classes`.
+
+    none_of_these: (n,) which items belong to no class, by out_of_scope_score (n,); None where the model has no rule.
+    """
 
     class_id: np.ndarray
     proba: np.ndarray
+    none_of_these: np.ndarray | None = None
+    out_of_scope_score: np.ndarray | None = None
 
 
 class Classifier:
@@ -88,12 +95,13 @@ class Classifier:
             raise InputError(
                 f"{where}: columns of different lengths {sizes}; expected one value per row in each"
             )
+        refuses = self.schema.get("none_of_these") is not None
         if not next(iter(sizes.values())):
-            return Prediction(np.empty(0, dtype=object), np.empty((0, len(self.classes)), dtype=np.float32))
+            nothing = [np.empty(0, dtype=object), np.empty((0, len(self.classes)), dtype=np.float32)]
+            return Prediction(*nothing, *([np.empty(0, dtype=bool), np.empty(0)] if refuses else []))
+        outputs = ["class_id", "probabilities", *(["none_of_these", "out_of_scope_score"] if refuses else [])]
         runs = [
-            self._session.run(
-                ["class_id", "probabilities"], {name: array[rows] for name, array in feed.items()}
-            )
+            self._session.run(outputs, {name: array[rows] for name, array in feed.items()})
             for rows in _portions([array for array in feed.values() if array.dtype == object])
         ]
         return Prediction(*(np.concatenate(parts) for parts in zip(*runs, strict=True)))
@@ -383,8 +391,10 @@ def write_predictions(classifier: Classifier, source: Path, out: Any, keep: Sequ
     ids = [each["id"] for each in classifier.classes]
     guard = (lambda text: text) if raw else _guarded
     several = classifier.schema.get("link") == "sigmoid"
+    refuses = ["none_of_these"] if classifier.schema.get("none_of_these") is not None else []
     writer = csv.writer(out)
-    writer.writerow(["row", *keep, "class_id", "class", "probability", *(guard(f"p:{each}") for each in ids)])
+    probabilities = [guard(f"p:{each}") for each in ids]
+    writer.writerow(["row", *keep, "class_id", "class", "probability", *refuses, *probabilities])
     n = 0
     for first_row, columns in batches(source, classifier):
         for column in keep:
@@ -395,7 +405,9 @@ def write_predictions(classifier: Classifier, source: Path, out: Any, keep: Sequ
             kept = [guard(str(columns[column][i])) for column in keep]
             said = [ids[k] for k in np.flatnonzero(proba >= 0.5)] if several else [class_id]
             words = (" ".join(said), "; ".join(names[each] for each in said))
-            chosen = [*map(guard, words), f"{proba[ids.index(class_id)]:.9g}"]
+            refused = found.none_of_these is not None and bool(found.none_of_these[i])
+            chosen = [*(("", NONE_OF_THESE) if refused else map(guard, words))]
+            chosen += [f"{proba[ids.index(class_id)]:.9g}", *(str(refused).lower() for _ in refuses)]
             writer.writerow([first_row + i, *kept, *chosen, *(f"{p:.9g}" for p in proba)])
         n += len(found.class_id)
     return n

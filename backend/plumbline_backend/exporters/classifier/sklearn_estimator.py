@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED
@@ -14,9 +14,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from plumbline_backend.exporters.classifier.blocks import Block, EstimatorPart, RawInput
-from plumbline_backend.exporters.classifier.bundle import Array, ClassifierBundle
-from plumbline_backend.exporters.classifier.sklearn_program import classifier_steps, labels_steps
-from plumbline_backend.heads.program import Affine, affine
+from plumbline_backend.exporters.classifier.bundle import Array, ClassifierBundle, Refusal
+from plumbline_backend.exporters.classifier.sklearn_program import (
+    NamedStep,
+    classifier_steps,
+    labels_steps,
+)
+from plumbline_backend.heads.program import Affine, Program, affine
 
 
 class BuiltEstimator(NamedTuple):
@@ -38,12 +42,37 @@ def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltE
     Rows are (n, places) arrays or data frames with raw values; columns go by position, so names are free.
     Nothing is trained: learned attributes are set from the bundle.
     """
+    steps = classifier_steps if bundle.link == "softmax" else labels_steps
+    ids = [each.id for each in bundle.classes]
+
+    def head(program: Program, width: int) -> list[NamedStep]:
+        return steps(program, width, bundle.temperature, ids)
+
+    return _built(bundle.program, bundle.width, blocks, head)
+
+
+def build_refusal(refusal: Refusal, width: int, blocks: Sequence[Block]) -> BuiltEstimator:
+    """A pipeline over the same rows whose `predict` says True for "none of these".
+
+    `decision_function` is the score less the threshold; what `predict_proba` gives means nothing.
+    """
+    above = affine(np.array([[0.0], [1.0]]), np.array([0.0, -refusal.threshold]))
+
+    def head(program: Program, width: int) -> list[NamedStep]:
+        return classifier_steps(program, width, 1.0, (False, True))
+
+    return _built((*refusal.program, above), width, blocks, head)
+
+
+def _built(
+    program: Program, width: int, blocks: Sequence[Block], head: Callable[[Program, int], Sequence[NamedStep]]
+) -> BuiltEstimator:
     inputs = tuple(each for block in blocks for each in block.inputs())
     sizes = [int(np.prod(each["shape"])) for each in inputs]
     starts = dict(zip((each["column"] for each in inputs), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-    first, rest = bundle.program[0], bundle.program[1:]
+    first, rest = program[0], program[1:]
     if not isinstance(first, Affine):
-        first, rest = affine(np.eye(bundle.width)), bundle.program
+        first, rest = affine(np.eye(width)), program
     parts: list[EstimatorPart] = []
     offset = 0
     for block in blocks:
@@ -56,11 +85,8 @@ def build_estimator(bundle: ClassifierBundle, blocks: Sequence[Block]) -> BuiltE
     columns = ColumnTransformer(transformers, sparse_threshold=0.0)
     columns.fit(_example(inputs))
     weight = np.concatenate([part.weight for part in parts], axis=1)
-    program = (affine(weight, first.bias), *rest)
-    ids = [each.id for each in bundle.classes]
-    steps = classifier_steps if bundle.link == "softmax" else labels_steps
-    head = steps(program, weight.shape[1], bundle.temperature, ids)
-    return BuiltEstimator(Pipeline([("features", columns), *map(tuple, head)]), inputs)
+    steps = head((affine(weight, first.bias), *rest), weight.shape[1])
+    return BuiltEstimator(Pipeline([("features", columns), *map(tuple, steps)]), inputs)
 
 
 def save_estimator(built: BuiltEstimator, path: Path) -> list[str]:

@@ -55,7 +55,7 @@ class NamedStep(NamedTuple):
 
 
 def classifier_steps(
-    program: Program, width: int, temperature: float, classes: Sequence[str]
+    program: Program, width: int, temperature: float, classes: Sequence[str | bool]
 ) -> list[NamedStep]:
     """Steps of a Pipeline over (n, width) features that end in a classifier with these classes.
 
@@ -75,7 +75,9 @@ def classifier_steps(
     return [*steps, NamedStep("head", logistic(final.weight, final.bias, temperature, classes))]
 
 
-def logistic(weight: Array, bias: Array, temperature: float, classes: Sequence[str]) -> LogisticRegression:
+def logistic(
+    weight: Array, bias: Array, temperature: float, classes: Sequence[str | bool]
+) -> LogisticRegression:
     """LogisticRegression with these weights. Two classes have one row in scikit-learn: the difference."""
     coef = weight.astype(np.float64) / temperature
     intercept = bias.astype(np.float64) / temperature
@@ -219,7 +221,7 @@ def _clip(width: int, low: float, high: float = _TOP) -> MinMaxScaler:
 
 
 def _stacked(
-    step: Neighbours | Forest, rest: Sequence[NamedStep], x: Array, classes: Sequence[str]
+    step: Neighbours | Forest, rest: Sequence[NamedStep], x: Array, classes: Sequence[str | bool]
 ) -> StackingClassifier:
     final = FrozenEstimator(Pipeline([tuple(each) for each in rest]))
     if isinstance(step, Neighbours):
