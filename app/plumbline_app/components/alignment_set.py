@@ -72,7 +72,7 @@ class SetView(Viewer):
         told = "\n".join(not_alignable(report))
         fill(self._warned, *([notice("Not alignable", told, tone="warn")] if told else []))
         self._method.object = sentence(_basis(report)).object
-        self._more.object = sentence(_grades_needed(report)).object
+        self._more.object = sentence(_grades_needed(report, self._width.value)).object
 
 
 class SetChooser(Viewer):
@@ -191,12 +191,18 @@ def _judges_in_words(n: int, adopted: bool) -> str:
     return what if n == 1 else f"{what}: an output fails when any of them fails it"
 
 
-def _grades_needed(report: AlignmentReport) -> str:
-    more = report.chosen.more_grades
+def _grades_needed(report: AlignmentReport, width: float) -> str:
+    """width: of the interval that is wanted. The number is of the interval without the doubt about the choice."""
+    more, shown = report.chosen.more_grades, report.chosen.alignment.alignment
     if not report.chosen.judges:
         return ""
     if more is None:
         return "The outputs that there are cannot make the interval so narrow, or nothing is known yet."
+    if more == 0 and shown.low is not None and shown.high is not None and shown.high - shown.low > width:
+        return (
+            "It is wider than that only by the doubt about the choice of judges; more grades lessen it, by how much is "
+            "not known."
+        )
     if more == 0:
         return "The alignment's interval is as narrow as that already."
     return f"About {more:,} more grades until the alignment's interval is as narrow as that."

@@ -11,7 +11,8 @@ from plumbline_app.components.judge_run import model_in_words
 from plumbline_app.components.layout import fill, line, place, stack
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import InputError, PlumblineError
-from plumbline_backend.judges.llm_judge import set_budget
+from plumbline_backend.judges.llm.endpoint import endpoint_from
+from plumbline_backend.judges.llm_judge import budget_of, set_budget
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -40,20 +41,29 @@ class ModelLine(Viewer):
         if self._form.visible:
             fill(self._form)
             return
-        self._usd = text_field("Most a run may cost, USD", "", width=240, placeholder="no limit")
-        self._tokens = text_field("Most tokens a run may use", "", width=240, placeholder="no limit")
+        usd, tokens = budget_of(self._project, endpoint_from(self._project.settings))
+        self._usd = text_field("Most a run may cost, USD", _shown(usd), width=240, placeholder="no limit")
+        self._tokens = text_field(
+            "Most tokens a run may use", _shown(tokens), width=240, placeholder="no limit"
+        )
+        self._said = place()
         below = "A run stops asking before it could exceed them; what was answered is kept."
-        fill(self._form, line(self._usd, self._tokens, button("Set the budget", self._set)), sentence(below))
+        fields = line(self._usd, self._tokens, button("Set the budget", self._set))
+        fill(self._form, self._said, fields, sentence(below))
 
     def _set(self) -> None:
         try:
             usd, tokens = _number("USD", typed(self._usd)), _number("tokens", typed(self._tokens))
             set_budget(self._project, usd, None if tokens is None else int(tokens))
         except PlumblineError as error:
-            fill(self._form, notice("Not set", str(error), tone="bad"))
+            fill(self._said, notice("Not set", str(error), tone="bad"))
             return
         fill(self._form)
         self.show()
+
+
+def _shown(limit: float | None) -> str:
+    return "" if limit is None else f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _number(name: str, text: str) -> float | None:

@@ -267,6 +267,46 @@ def test_drafts_and_proposals_of_the_scripted_model(folder: Path) -> None:
         assert judge.spec["code"] == draft["code"]
 
 
+def test_proposals_are_asked_for_with_the_notes_of_the_grades(folder: Path) -> None:
+    """Bad outputs with notes come first; a note is quoted beside its output and in the list of notes."""
+    proposed = {
+        "criteria": [
+            {"name": "Short", "text": "Twice.", "why": ""},
+            {"name": "True", "text": "No lie.", "why": "a note"},
+        ]
+    }
+    with (
+        LlmServer([Turn(json.dumps(proposed))]) as server,
+        opened(folder, server.url) as workspace,
+    ):
+        project = workspace.grading("outputs")
+        for output, answer, note in [
+            (3, "fail", "it invents a <price>"),
+            (4, "pass", ""),
+            (5, "fail", "rude"),
+        ]:
+            project.grade(
+                output=output,
+                grader=project.grader("ada"),
+                client_uuid=f"u{output}",
+                answer=answer,
+                note=note,
+            )
+        found = project.wait(drafting.start_proposals(project)).result or {}
+    assert [each["name"] for each in found["criteria"]] == ["True"]  # "Short" is there already
+    (request,) = server.requests
+    asked = request["messages"][1]["content"]
+    assert "each complaint in them deserves a criterion" in asked
+    notes = asked.rsplit("<notes", 1)[1]
+    assert "- bad: it invents a " in notes
+    assert "- bad: rude" in notes
+    assert "- good" not in notes
+    assert asked.index("A person graded this output bad, and noted: it invents") < asked.index(
+        "graded this output good."
+    )
+    assert "Short: It is short." in asked
+
+
 def test_stress_tests_say_before_what_they_will_ask(folder: Path) -> None:
     """Of 20 passed and 10 failed outputs of two words, 5 each: one sentence cannot be shuffled nor respaced within,
     and "short 3" has no verb to turn round, so repeated, off-topic, empty, flattered, longer and respaced remain."""
