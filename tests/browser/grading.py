@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pages import Watched
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Page
 
 from conftest import Server, person_context
 
@@ -37,8 +38,9 @@ def opened(
     return watched
 
 
-def write_outputs(path: Path) -> None:
-    """Forty replies, every third too long, every fifth with a placeholder, one with script in it."""
+def write_outputs(path: Path, systems: str = "") -> None:
+    """Forty replies, every third too long, every fifth with a placeholder, one with script in it; by these systems in
+    turn, a letter each."""
     rows = []
     for i in range(N_OUTPUTS):
         text = f"Dear customer, order {1000 + i} is on its way to you."
@@ -47,8 +49,28 @@ def write_outputs(path: Path) -> None:
         if i == 1:
             text += ' <img src=x onerror="window.hacked=true"><b>not bold</b>'
         variables = {"message": f"Where is my order {1000 + i}?", "shop": "Lamp & Light"}
-        rows.append({"id": f"r{i}", "prompt": PROMPT, "variables": variables, "response": text})
+        row = {"id": f"r{i}", "prompt": PROMPT, "variables": variables, "response": text}
+        rows.append(row | ({"model": systems[i % len(systems)]} if systems else {}))
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+
+
+@contextmanager
+def serving(workspace: Path, **settings: Any) -> Iterator[Server]:
+    """A running server over this workspace with these settings."""
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
+    (workspace / "config.toml").write_text("".join(lines))
+    server = Server(workspace)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def pick(page: Page, label: str, option: str) -> None:
+    """Choose in a list as a person does."""
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("menuitem", name=option).or_(page.get_by_role("option", name=option)).first.click()
 
 
 def sync(
