@@ -61,6 +61,21 @@ def test_skip_unsure_and_flag_are_states_and_a_note_goes_with_its_answer(labelli
     assert [row["class_id"] is None for row in rows] == [False, True, True, True]
 
 
+def test_a_double_click_is_one_answer_and_two_clicks_are_two(labelling: OpenLabelling) -> None:
+    label = labelling().wait()
+    first = label.item
+    label.page.locator(".answer").first.dblclick()
+    label.settle()
+    assert [row["item"] for row in label.history()] == [first]
+    second = label.item
+    assert second != first
+    for _ in range(2):
+        label.page.locator(".answer").first.click()
+        label.page.wait_for_timeout(400)
+    label.settle()
+    assert len(label.history()) == 3
+
+
 def test_undo_brings_the_item_back(labelling: OpenLabelling) -> None:
     label = labelling().wait()
     first = label.item

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,14 @@ def start() -> Iterator[Start]:
     """Starts a server over a workspace and waits until it answers; gives the process and its address."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def begin(folder: Path, url: str = "", *ways: str) -> tuple[subprocess.Popen[bytes], str]:
+    def begin(
+        folder: Path, url: str = "", *ways: str, environment: Mapping[str, str] = {}
+    ) -> tuple[subprocess.Popen[bytes], str]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [sys.executable, str(SERVER), str(folder), str(port), url, *ways]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
         running.append(process)
         address = f"http://127.0.0.1:{port}"
         until = time.monotonic() + 90
@@ -67,3 +70,49 @@ def start() -> Iterator[Start]:
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """shim.c as a library: a disk that fails and a clock that is off, in a process of the test's own."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("needs Linux and a C compiler: install gcc")
+    library = tmp_path_factory.mktemp("shim") / "shim.so"
+    source = Path(__file__).with_name("shim.c")
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True
+    )
+    return library
+
+
+class Faults:
+    """Faults of one server, switched on and off while it runs. `environment` is what it is started with."""
+
+    def __init__(self, shim: Path, folder: Path) -> None:
+        self._folder = folder
+        self.environment = {"LD_PRELOAD": str(shim), "FAULTS_FOLDER": str(folder)}
+
+    def disk_fails(self, name: str) -> None:
+        """Nothing more is written to files whose path contains this; "" ends it."""
+        self._say("eio", name)
+
+    def clock_off(self, hours: float) -> None:
+        """The process sees another time of day."""
+        self._say("clock", str(hours * 3600) if hours else "")
+
+    def _say(self, name: str, content: str) -> None:
+        path = self._folder / name
+        if not content:
+            path.unlink(missing_ok=True)
+            return
+        path.with_suffix(".new").write_text(content)
+        path.with_suffix(".new").rename(path)
+
+
+@pytest.fixture
+def faults(shim: Path, tmp_path: Path) -> Faults:
+    """Faults that a test can switch on."""
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    return Faults(shim, folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from test_fault_kill_server import moved_to_postgres
 
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
@@ -17,10 +18,13 @@ STORE = Path(__file__).parents[2] / "backend" / "plumbline_backend" / "store"
 CHANGES = re.compile(r"\b(?:update|delete)\(\s*judgements\b|(?:UPDATE|DELETE FROM)\s+judgements\b")
 
 
-@pytest.fixture
-def project(folder: Path) -> Iterator[Project]:
-    """An open project that does not train."""
-    with open_workspace(folder, executor=InlineExecutor()) as workspace:
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def project(folder: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    """An open project on either database, that does not train."""
+    url = None
+    if request.param == "postgres":
+        url = moved_to_postgres(folder, request.getfixturevalue("postgres"))
+    with open_workspace(folder, database_url=url, executor=InlineExecutor()) as workspace:
         found = workspace.project("many")
         found.loop.fit_soon = lambda: None  # type: ignore[method-assign]
         yield found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,31 @@ def test_a_server_that_is_asked_to_stop_ends_its_jobs_and_its_process(folder: Pa
         stored = {row.client_uuid for row in store.ledger.history(question.id, limit=None)}
         assert {ack["uuid"] for ack in acks} <= stored
         assert {job.state for job in store.jobs.list(project.id)} <= {"done", "cancelled"}
+
+
+@pytest.mark.parametrize(("ways", "finished"), [(("slow",), True), (("slow", "hasty"), False)])
+def test_a_request_that_is_under_way_at_sigterm_is_finished(
+    ways: tuple[str, ...], finished: bool, folder: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control ends at once: then the request has no answer."""
+    monkeypatch.setattr("plumbline_backend.client.ATTEMPTS", 1)
+    process, address = start(folder, "", *ways)
+    answers: list[int] = []
+
+    def record() -> None:
+        with suppress(OSError), Client(address) as client:
+            answers.append(client.record("many", 7, "c1", uuid="under way"))
+
+    person = threading.Thread(target=record)
+    person.start()
+    time.sleep(0.5)
+    assert person.is_alive(), "the request is under way"
+    process.send_signal(signal.SIGTERM)
+    person.join(30)
+    assert process.wait(30) in (0, -signal.SIGTERM)
+    assert bool(answers) == finished
+    with open_store(folder / "plumbline.db") as store:
+        (project,) = store.projects.list()
+        (question,) = store.questions.for_project(project.id)
+        stored = [row.client_uuid for row in store.ledger.history(question.id, limit=None)]
+    assert stored == (["under way"] if finished else [])

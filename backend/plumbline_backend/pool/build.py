@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,9 @@ def write_pool(
         building.rename(folder)
         sync_folder(folder.parent)
     except BaseException:
-        log.close()
         writer.abandon()
+        with suppress(OSError):  # a full disk cannot take what is left of the list of skipped rows either
+            log.close()
         shutil.rmtree(building)
         raise
     report(1.0, f"{writer.n_items:,} items")
@@ -223,10 +225,10 @@ class _PoolWriter:
         ).save(self._folder)
 
     def abandon(self) -> None:
-        """Close every file of a pool that will not be finished."""
-        self._fields.close()
+        """Let go of every file of a pool that will not be finished."""
+        self._fields.abandon()
         for matrix in self._matrices.values():
-            matrix.close()
+            matrix.abandon()
 
     def _convert(self, array: pa.Array, column: Column) -> Converted:
         converted = convert(array, column)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +56,12 @@ class FieldWriter:
         if self._writer is None and not self._shards:
             self._open_shard()
         self._close_shard()
+
+    def abandon(self) -> None:
+        """Let go of the file; a full disk may not take what is left of it, and it is not wanted any more."""
+        with suppress(OSError):
+            self._close_shard()
+        self._writer = None
 
     def _flush(self, keep_rest: bool) -> None:
         if not self._pending:

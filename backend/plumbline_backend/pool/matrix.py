@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,6 +60,13 @@ class MatrixWriter:
             self._stream.write(b"\0" * _HEADER_BYTES)
         if self._stream is not None:
             self._end_shard()
+
+    def abandon(self) -> None:
+        """Let go of the file; a full disk may not take what is left of it, and it is not wanted any more."""
+        if self._stream is not None:
+            with suppress(OSError):
+                self._stream.close()
+            self._stream = None
 
     def _end_shard(self) -> None:
         assert self._stream is not None

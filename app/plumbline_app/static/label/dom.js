@@ -26,9 +26,16 @@ export function keyButton(name, label, key, onPress, extra = {}) {
   return button;
 }
 
+// The second click of a double click is not another answer: nobody has read the next item so soon.
+const DOUBLE_CLICK_MS = 300;
+
 export function pressed(button, onPress) {
+  let last = -Infinity;
   button.addEventListener("click", (event) => {
+    const again = event.detail > 1 && event.timeStamp - last < DOUBLE_CLICK_MS;
+    last = event.timeStamp;
     if (event.detail > 0) button.blur();
+    if (again) return;
     onPress(event);
   });
 }
