@@ -8,8 +8,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from llm_server import LlmServer, Turn, llm_server, refusal
 
+from llm_server import LlmServer, Turn, llm_server, refusal
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.jobs.runner import Cancelled
 from plumbline_backend.judges.llm.batch import Llm

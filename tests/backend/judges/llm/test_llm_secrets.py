@@ -7,8 +7,8 @@ import logging
 import traceback
 
 import pytest
-from llm_server import Turn, llm_server, refusal
 
+from llm_server import Turn, llm_server, refusal
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.judges.llm.batch import Llm
 from plumbline_backend.judges.llm.cache import AnswerCache
