@@ -7,13 +7,15 @@ from plumbline_backend.judges.report import AlignmentReport, CriterionReport, Ju
 
 def not_alignable(report: AlignmentReport) -> list[str]:
     """Criteria whose graders do not agree, or hardly: no judge can be aligned with such grades."""
-    words = {"no": "cannot be aligned with", "doubtful": "may not be possible to align with"}
-    found = []
-    for each in (report.overall, *report.criteria):
-        if each.agreement.alignable in words:
-            reason = each.agreement.reason
-            found.append(f"{each.criterion.name} {words[each.agreement.alignable]}: {reason}.")
-    return found
+    words = {
+        "no": "no judge can match such grades",
+        "doubtful": "a judge may not be able to match such grades",
+    }
+    return [
+        f"{each.criterion.name}: {each.agreement.reason}, so {words[each.agreement.alignable]}."
+        for each in (report.overall, *report.criteria)
+        if each.agreement.alignable in words
+    ]
 
 
 def caveats(report: AlignmentReport) -> list[str]:

@@ -177,9 +177,13 @@ def _basis(report: AlignmentReport) -> str:
         )
     if report.from_file:
         parts.append(f"{report.from_file:,} grades came with the file and are taken as a random sample.")
+    if report.chosen.not_run:
+        names = {j.judge.id: j.judge.name for c in (report.overall, *report.criteria) for j in c.judges}
+        idle = ", ".join(names[judge_id] for judge_id in report.chosen.not_run)
+        parts.append(f"Left out until it is run: {idle}.")
     if report.chosen.n_undecided:
         parts.append(
-            f"{report.chosen.n_undecided:,} outputs without a decision of the set (errors, not run) are left out."
+            f"{report.chosen.n_undecided:,} outputs that not all of them have judged (errors, not run) are left out."
         )
     return " ".join(parts)
 

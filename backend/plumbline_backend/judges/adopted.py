@@ -11,7 +11,7 @@ from plumbline_backend.domain.errors import ConflictError
 from plumbline_backend.domain.grades import GradingJudge
 from plumbline_backend.domain.optimism import Choose
 from plumbline_backend.judges.choose import Candidate, SetChoice, best_of, choose_set
-from plumbline_backend.judges.verdicts import FAILED, PASSED, VerdictTable
+from plumbline_backend.judges.verdicts import VerdictTable, together
 
 if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
@@ -64,7 +64,6 @@ def chooser(found: AdoptedSet, candidates: list[Candidate], table: VerdictTable)
         ids = list(choice.ids) if choice.feasible else [best] if best is not None else []
         if not ids:
             return None
-        codes = table.only(ids).as_set()
-        return codes == FAILED, (codes == FAILED) | (codes == PASSED)
+        return together(table.only(ids))
 
     return choose

@@ -36,6 +36,8 @@ from plumbline_backend.judges.verdicts import (
     STALE,
     VerdictTable,
     open_codes,
+    running,
+    together,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +110,9 @@ class SetReport:
     adopted: they are a smallest set that a person took into use; else one judge stands for each criterion.
     apparent: measured on the grades that also chose the judges, so too good where several were to choose from.
     corrected: the same without that optimism, None while it cannot be told. method: says which of them to show and
-    how it came about. more_grades: until the interval of the alignment is as narrow as asked, None: never.
+    how it came about. n_undecided: outputs that not all of them have answered, which are left out. not_run: of the
+    judges, those without any verdict, which are left out. more_grades: until the interval of the alignment is as narrow
+    as asked, None: never.
     n_in_sight: how many outputs were graded when a judge was chosen or retired by hand, where that was not what the
     best of the grades would be.
     """
@@ -120,6 +124,7 @@ class SetReport:
     n_undecided: int
     more_grades: int | None
     n_in_sight: int = 0
+    not_run: tuple[int, ...] = ()
     adopted: AdoptedSet | None = None
 
     @property
@@ -245,33 +250,34 @@ def set_report(
     target_width: float,
 ) -> SetReport:
     """The chosen judges together, with and without the optimism of their choice."""
-    together = adopted(project)
+    in_use = adopted(project)
     reports = [_as_by_grades(project, report, table, strata) for report in reports]
     ids = [report.chosen for report in reports if report.chosen is not None]
-    if together is not None:
-        ids = [judge.id for judge in together.judges]
-    codes = table.only(ids).as_set()
-    known, rng = decided(codes), np.random.default_rng(project.seed)
-    cells = cells_of(codes[known] == FAILED, truth[known], strata[known])
+    if in_use is not None:
+        ids = [judge.id for judge in in_use.judges]
+    used = running(table, ids)
+    failed, known = together(table.only(used))
+    known &= bool(used)
+    rng = np.random.default_rng(project.seed)
+    cells = cells_of(failed[known], truth[known], strata[known])
     corrected = None
-    if together is not None or any(report.chosen_by in BY_GRADES for report in reports):
+    if in_use is not None or any(report.chosen_by in BY_GRADES for report in reports):
         choose = (
             _chooser(project, reports, table, strata)
-            if together is None
-            else chooser(together, candidates_of(list(table.judges), table), table)
+            if in_use is None
+            else chooser(in_use, candidates_of(list(table.judges), table), table)
         )
-        corrected = cross_validated(
-            choose, codes == FAILED, np.where(known, truth, UNGRADED), strata, rng, known
-        )
+        corrected = cross_validated(choose, failed, np.where(known, truth, UNGRADED), strata, rng, known)
     return SetReport(
         judges=tuple(ids),
         apparent=summarise(cells, draw_tables(cells, rng)),
         corrected=corrected,
-        method=_method(reports, corrected, together is not None),
+        method=_method(reports, corrected, in_use is not None),
         n_undecided=int((~known).sum()),
-        more_grades=grades_needed(cells, "alignment", target_width, rng) if ids else None,
-        n_in_sight=0 if together is not None else _in_sight(reports),
-        adopted=together,
+        more_grades=grades_needed(cells, "alignment", target_width, rng) if used else None,
+        not_run=tuple(judge_id for judge_id in ids if judge_id not in used),
+        n_in_sight=0 if in_use is not None else _in_sight(reports),
+        adopted=in_use,
     )
 
 
@@ -321,8 +327,7 @@ def _chooser(
             if by == "none" and judges:
                 return None
             ids += [chosen] if chosen is not None else []
-        codes = table.only(ids).as_set()
-        return codes == FAILED, decided(codes)
+        return together(table.only(running(table, ids)))
 
     return choose
 

@@ -59,6 +59,21 @@ class VerdictTable:
         return out
 
 
+def running(table: VerdictTable, judge_ids: Sequence[int]) -> list[int]:
+    """Those that have answered anything on today's wording."""
+    return [judge_id for judge_id in judge_ids if not open_codes(table.column(judge_id)).all()]
+
+
+def together(table: VerdictTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(n_outputs,) where any judge fails, and where all have answered, be it that they abstain.
+
+    Figures of a set rest on the latter: an output that one judge fails is decided without the others, one that it
+    passes is not, so the decided ones alone would hold too many failures.
+    """
+    answered = (table.codes == FAILED) | (table.codes == PASSED) | (table.codes == ABSTAINED)
+    return (table.codes == FAILED).any(axis=1), answered.all(axis=1)
+
+
 def open_codes(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Where a judge has still to be asked: it was not run, or answered an older wording of its criterion."""
     return (codes == NOT_RUN) | (codes == STALE)

@@ -78,6 +78,26 @@ def test_retiring_all_but_one_is_a_choice_too(several):
     assert (report.criteria[0].chosen_by, report.chosen.method) == ("only", "by hand")
 
 
+# Judges that have not answered
+
+
+def test_a_judge_that_was_not_run_does_not_make_the_others_look_as_if_they_failed_everything(judged):
+    """An output that one judge fails is decided whatever the others say, one that it passes is not: looking at the
+    decided ones alone would show 100 % coverage and 100 % false failures."""
+    grade_many(judged, judged.grader("ada"), 30)
+    before = judged.alignment_report().chosen
+    warm = judged.add_criterion("Warm", "Is warm.", by="ada")
+    idle = judged.add_judge(warm.id, "assertion", "idle", {"code": SHORT})
+    chosen = judged.alignment_report().chosen
+    assert (chosen.not_run, chosen.n_undecided) == ((idle.id,), 0)
+    assert chosen.apparent == before.apparent
+    judged.wait(judged.run_judge(idle.id, outputs=range(0, 60, 2)))
+    chosen = judged.alignment_report().chosen
+    assert (chosen.not_run, chosen.n_undecided) == ((), 30)
+    assert chosen.apparent.ffr.value < 0.2  # of the 30 that all have judged
+    assert sum(chosen.apparent.graded) == int((judged.truth(designed=True)[::2] != UNGRADED).sum())
+
+
 # A limit of false failures
 
 
@@ -229,5 +249,6 @@ def test_graders_that_disagree_are_said_beside_the_headline(project):
     for _ in range(30):
         grade(project, ada, project.next_regrade(ada), bad=bool(rng.integers(2)))
     (said,) = not_alignable(project.alignment_report())
-    assert said.startswith("Overall ")
-    assert "do not agree with themselves" in said or "hardly agree with themselves" in said
+    assert said.startswith("Overall: graders ")
+    assert "agree with themselves" in said
+    assert said.endswith("match such grades.")
