@@ -23,6 +23,8 @@ from plumbline_app.commands.simulate import simulate
 from plumbline_app.doctor import examine
 from plumbline_backend.domain.errors import InputError, PlumblineError
 from plumbline_backend.domain.types import COLUMN_ROLES, Column, Job
+from plumbline_backend.pool.chosen import embedded
+from plumbline_backend.pool.features import FeaturePart
 from plumbline_backend.registry import KINDS
 from plumbline_backend.workspace import DEFAULT_KIND, Workspace, open_workspace
 
@@ -111,6 +113,12 @@ def import_(
     ] = "reference",
     kind: Annotated[str, typer.Option(help=f"Of the question: {', '.join(KINDS.names())}")] = DEFAULT_KIND,
     question: Annotated[str, typer.Option(help="What is asked of every item; default: by the kind")] = "",
+    embed: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=MODEL: sentence embeddings of a text column; MODEL is a folder or a hub name"
+        ),
+    ] = None,
     skip_bad_rows: Annotated[bool, typer.Option(help="Import the rest and list what was skipped")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show the guessed roles and stop")] = False,
     workspace: WorkspaceOption = Path("workspace"),
@@ -125,7 +133,7 @@ def import_(
             return
         job = opened.start_import(
             file, name or file.stem, columns, label_use=label_use, kind=kind, text=question,  # type: ignore[arg-type]
-            on_problem="skip" if skip_bad_rows else "refuse",
+            on_problem="skip" if skip_bad_rows else "refuse", features=_embedded(embed or []),
         )  # fmt: skip
         done = _follow(opened, job)
         result = dict(done.result or {})
@@ -227,6 +235,16 @@ def _with_roles(columns: tuple[Column, ...], given: list[str]) -> list[Column]:
             raise InputError(f"--role: found {assignment!r}; expected COLUMN=ROLE, {valid}")
         roles[column] = role
     return [replace(c, role=roles.get(c.name, c.role)) for c in columns]
+
+
+def _embedded(given: list[str]) -> list[FeaturePart]:
+    pairs = [assignment.rpartition("=") for assignment in given]
+    for (column, _, model), assignment in zip(pairs, given, strict=True):
+        if not column or not model:
+            raise InputError(
+                f"--embed: found {assignment!r}; expected COLUMN=MODEL, as comment=path/to/model"
+            )
+    return [embedded(column, model) for column, _, model in pairs]
 
 
 def _print_columns(columns: list[Column], as_json: bool) -> None:

@@ -242,4 +242,8 @@ class WorkspaceView:
         return lambda *args, **options: started(*args, **{**options, "by": by})
 
     def _with_file(self, offered: Any, path: str | Path, *args: Any, **options: Any) -> Any:
+        for part in options.get("features", ()):
+            model = part.options.get("model")
+            if model is not None and Path(model).expanduser().exists():
+                importable(self._workspace, Path(model).expanduser())
         return offered(importable(self._workspace, path), *args, **options)

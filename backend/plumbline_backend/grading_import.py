@@ -12,14 +12,16 @@ from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.grades import FAIL, PASS, Criterion, Verdict
 from plumbline_backend.domain.types import Job, NewJudgement
+from plumbline_backend.grading import GradingProject
+from plumbline_backend.import_places import UNFINISHED
 from plumbline_backend.importers.outputs import FoundOutput, accepted, n_alike, write_outputs
 from plumbline_backend.importers.outputs_formats import read_outputs
+from plumbline_backend.ingest import being_built
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.pool.features import fit_features
 from plumbline_backend.pool.pool import Pool
 
 if TYPE_CHECKING:
-    from plumbline_backend.grading import GradingProject
     from plumbline_backend.workspace import Workspace
 
 CAME_ALONG = "grades_and_verdicts.json"
@@ -35,19 +37,19 @@ def import_outputs(spec: Mapping[str, Any], report: Callable[[float, str], None]
     spec: file, folder, format (None: guessed), mapping (of columns, or None), on_problem. Returns what the rows of
     the project are made from.
     """
-    path = Path(spec["file"])
+    path, folder = Path(spec["file"]), Path(spec["folder"])
     report(0.0, f"reading {path.name}")
     found = read_outputs(path, spec["format"], spec["mapping"])
     outputs = accepted(path.name, found, spec["on_problem"])
-    folder = Path(spec["folder"])
-    write_outputs(path.name, outputs, folder, {"file": path.name, "format": found.format}, None)
-    came_along = {
-        "grades": [row for at, output in enumerate(outputs) for row in _grades(at, output)],
-        "verdicts": [row for at, output in enumerate(outputs) for row in _verdicts(at, output)],
-    }
-    (folder / CAME_ALONG).write_text(json.dumps(came_along), encoding="utf-8")
-    report(0.5, "features for trained heads")
-    fit_features(Pool.open(folder))
+    with being_built(folder):
+        write_outputs(path.name, outputs, folder, {"file": path.name, "format": found.format}, None)
+        came_along = {
+            "grades": [row for at, output in enumerate(outputs) for row in _grades(at, output)],
+            "verdicts": [row for at, output in enumerate(outputs) for row in _verdicts(at, output)],
+        }
+        (folder / CAME_ALONG).write_text(json.dumps(came_along), encoding="utf-8")
+        report(0.5, "features for trained heads")
+        fit_features(Pool.open(folder))
     return {
         "slug": spec["slug"],
         "n_items": len(outputs),
@@ -78,23 +80,26 @@ def start(
     """Import in the background; the job's result holds slug, n_items, n_skipped, n_alike, notes."""
     if not name.strip():
         raise InputError(f"project name: found {name!r}; expected at least one character")
-    slug = workspace.free_slug(name)
-    spec = {
-        "slug": slug,
-        "file": str(path.resolve()),
-        "folder": str(workspace.folder / "pool" / slug),
-        "format": format_name,
-        "mapping": None if mapping is None else dict(mapping),
-        "on_problem": on_problem,
-    }
-    return workspace.jobs.start(
-        "import",
-        None,
-        Work("import_outputs", spec),
-        on_result=lambda _, result: create(workspace, name.strip(), result, demo, by),
-        lane=f"import-{slug}",
-        summary={"slug": slug, "name": name.strip(), "purpose": GRADE_PURPOSE},
-    )
+    with workspace.places.reserved(name) as place:
+        spec = {
+            "slug": place.slug,
+            "file": str(path.resolve()),
+            "folder": str(place.building),
+            "format": format_name,
+            "mapping": None if mapping is None else dict(mapping),
+            "on_problem": on_problem,
+        }
+        return workspace.jobs.start(
+            "import",
+            None,
+            Work("import_outputs", spec),
+            on_result=lambda job, result: place.hand_over(
+                lambda: create(workspace, name.strip(), result, demo, by), lambda: workspace.jobs.is_ours(job)
+            ),
+            on_no_result=place.give_up,
+            lane=f"import-{place.slug}",
+            summary={"slug": place.slug, "name": name.strip(), "purpose": GRADE_PURPOSE},
+        )
 
 
 def demo_file(name: str) -> tuple[str, Path]:
@@ -128,6 +133,7 @@ def create(
         "criteria": {},
         "retired": [],
         "graded_at_import": sorted({row[0] for row in came_along["grades"]}),
+        UNFINISHED: True,
     }
     store = workspace.store
     row = store.projects.create(result["slug"], name, result["n_items"], settings, by)
@@ -135,7 +141,7 @@ def create(
         row.id, OVERALL_TEXT, "pass_fail", "", classes_of("pass_fail"), by="import"
     )
     store.projects.update_settings(row.id, {**settings, "overall": question.id})
-    project = workspace.grading(row.slug)
+    project = GradingProject(store, workspace.jobs, row, workspace.folder, workspace.settings)
     criteria = _criteria(
         project, [row[3] for row in came_along["grades"]], [row[5] for row in came_along["verdicts"]]
     )

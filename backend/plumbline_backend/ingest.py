@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from plumbline_backend.domain.splits import draw_reserve
 from plumbline_backend.domain.types import Column, Positions
 from plumbline_backend.pool.build import build_pool
 from plumbline_backend.pool.demos import build_demo
-from plumbline_backend.pool.features import fit_features
+from plumbline_backend.pool.features import FeaturePart, default_spec, fit_features
+from plumbline_backend.pool.files import held
 from plumbline_backend.pool.pool import Pool
 
 STREAM_FILE = "stream.npy"
@@ -24,10 +26,13 @@ Report = Callable[[float, str], None]
 
 
 def import_pool(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    """Build the pool of a file. spec: slug, file, folder, columns, on_problem, stream_share, seed."""
+    """Build the pool of a file. spec: slug, file, folder, columns, on_problem, stream_share, seed, and
+
+    features: parts in place of what their columns would get (may be absent).
+    """
     folder = Path(spec["folder"])
     columns = [Column(**{**c, "examples": tuple(c.get("examples", ()))}) for c in spec["columns"]]
-    with _emptied_on_failure(folder):
+    with being_built(folder):
         summary = build_pool(
             Path(spec["file"]),
             folder,
@@ -48,7 +53,7 @@ def import_pool(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
 def import_demo(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     """Build a demo's pool. spec: slug, name, folder, stream_share, seed."""
     folder = Path(spec["folder"])
-    with _emptied_on_failure(folder):
+    with being_built(folder):
         summary = build_demo(spec["name"], folder, progress=report)
         n_features = _draw_reserve(folder, spec)
     return {
@@ -66,23 +71,26 @@ def load_stream_order(folder: Path) -> Positions:
     return order
 
 
-class _emptied_on_failure:  # noqa: N801 - a context manager, read as a verb
-    """Removes a half-built folder when the work inside fails, so that the name can be used again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+@contextmanager
+def being_built(folder: Path) -> Iterator[None]:
+    """Holds the place where a pool is built, and removes what is half built when the work inside fails."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with held(folder.parent):
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _features_and_reserve(folder: Path, spec: Mapping[str, Any], report: Report) -> int:
     pool = Pool.open(folder)
-    fit_features(pool, progress=lambda done, message: report(POOL_SHARE + (1 - POOL_SHARE) * done, message))
+    chosen = tuple(map(FeaturePart.from_dict, spec.get("features", ())))
+
+    def told(done: float, message: str) -> None:
+        report(POOL_SHARE + (1 - POOL_SHARE) * done, message)
+
+    fit_features(pool, default_spec(pool, chosen=chosen), told)
     return _draw_reserve(folder, spec)
 
 

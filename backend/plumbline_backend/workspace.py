@@ -9,35 +9,30 @@ import shutil
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import IO, Any
 
-from plumbline_backend import grading_import
+from plumbline_backend import grading_import, item_import
 from plumbline_backend.backup import write_backup
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
-from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError, did_you_mean
+from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.domain.types import Column, Job, ProjectRow
 from plumbline_backend.grading import GradingProject
-from plumbline_backend.imported_labels import record_imported
+from plumbline_backend.import_places import UNFINISHED, Places
 from plumbline_backend.importers import OnProblem, Preview, inspect_file
 from plumbline_backend.importers.outputs_formats import OutputsPreview, inspect_outputs
-from plumbline_backend.jobs.executors import Executor, Report, Work
+from plumbline_backend.item_import import DEFAULT_KIND, LabelUse
+from plumbline_backend.jobs.executors import Executor, Report
 from plumbline_backend.jobs.making import executor_from
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.pool.demos import demo_named
-from plumbline_backend.pool.pool import Pool
+from plumbline_backend.pool.features import FeaturePart
 from plumbline_backend.project import Project
-from plumbline_backend.registry import KINDS
 from plumbline_backend.settings import load_settings
 from plumbline_backend.store import open_store
 from plumbline_backend.webhooks import Webhooks
-
-LabelUse = Literal["reference", "training", "ignore"]
-LABEL_USES: tuple[LabelUse, ...] = ("reference", "training", "ignore")
-DEFAULT_KIND = "choice"
 
 
 def open_workspace(
@@ -74,6 +69,8 @@ class Workspace:
         url = self.settings["database_url"] or f"sqlite:///{self.folder / 'plumbline.db'}"
         self.store = open_store(url)
         self.jobs = Jobs(self.store, executor or executor_from(self.settings), self.settings["job_lease_s"])
+        self.places = Places(self.folder / "pool", self.store)
+        self.places.sweep()
         self.webhooks = Webhooks(self.store, self.settings["webhook_hosts"], self.settings["webhook_key_env"])
         self.started = uuid.uuid4().hex
         self._projects: dict[str, Project] = {}
@@ -97,12 +94,12 @@ class Workspace:
     # Projects
 
     def projects(self) -> list[ProjectRow]:
-        """Every project, in the order of creation."""
-        return self.store.projects.list()
+        """Every project, in the order of creation; those that are still being written are left out."""
+        return [row for row in self.store.projects.list() if UNFINISHED not in row.settings]
 
     def project(self, slug: str) -> Project:
         """A labelling project by the name in its URL. Raises NotFoundError with the nearest name."""
-        row = self.store.projects.get(slug)
+        row = self._whole(slug)
         if row.settings.get("purpose") == GRADE_PURPOSE:
             raise NotFoundError(
                 f"project {slug!r} holds outputs to grade; it has no labels, see its grading page"
@@ -114,7 +111,7 @@ class Workspace:
 
     def grading(self, slug: str) -> GradingProject:
         """A grading project by the name in its URL. Raises NotFoundError, also for a project of another kind."""
-        row = self.store.projects.get(slug)
+        row = self._whole(slug)
         if row.settings.get("purpose") != GRADE_PURPOSE:
             raise NotFoundError(f"project {slug!r} holds items to label, not outputs to grade")
         project = self._gradings.get(slug)
@@ -122,6 +119,16 @@ class Workspace:
             project = GradingProject(self.store, self.jobs, row, self.folder, self.settings)
             self._gradings[slug] = project
         return project
+
+    def _whole(self, slug: str) -> ProjectRow:
+        row = self.store.projects.get(slug)
+        if UNFINISHED in row.settings:
+            raise NotFoundError(f"project {slug!r} is still being imported; wait until its import has ended")
+        return row
+
+    def free_slug(self, name: str) -> str:
+        """A name for URLs and folders that no project has yet, made from a person's words."""
+        return self.places.free_slug(name)
 
     def inspect_outputs(self, path: str | Path) -> OutputsPreview:
         """What a file of LLM outputs holds, with a mapping that its column names suggest. Nothing is stored."""
@@ -194,24 +201,7 @@ class Workspace:
 
     def start_demo(self, name: str, by: str | None = None) -> Job:
         """Build a demo project in the background."""
-        demo = demo_named(name)
-        slug = self.free_slug(name)
-        spec = {
-            "slug": slug,
-            "name": name,
-            "folder": str(self.folder / "pool" / slug),
-            **self._reserve_spec(),
-        }
-        made = {
-            "name": demo.title,
-            "text": demo.question,
-            "label_use": "reference",
-            "guidelines": demo.guidelines,
-            "demo": name,
-            "kind": DEFAULT_KIND,
-            "by": by,
-        }
-        return self._start("demo", slug, spec, made)
+        return item_import.start_demo(self, name, by)
 
     # Import
 
@@ -229,6 +219,7 @@ class Workspace:
         kind: str = DEFAULT_KIND,
         text: str = "",
         on_problem: OnProblem = "refuse",
+        features: Sequence[FeaturePart] = (),
         by: str | None = None,
     ) -> Job:
         """Import a file as a new project in the background. The job's result holds slug, n_items and n_skipped.
@@ -237,36 +228,20 @@ class Workspace:
 
         label_use: what the label column is for: "reference" keeps it hidden beside the items, "training" records
         it as imported judgements, "ignore" drops it. kind: of the question, from registry.KINDS; it stays.
+        features: parts in place of what their columns would get, as `embedded("comment", "path/to/model")`.
         Raises InputError on a bad name or choice.
         """
-        if not name.strip():
-            raise InputError(f"project name: found {name!r}; expected at least one character")
-        if label_use not in LABEL_USES:
-            raise InputError(f"label_use: found {label_use!r}; {did_you_mean(label_use, LABEL_USES)}")
-        if label_use == "ignore":
-            columns = [replace(c, role="ignore") if c.role == "label" else c for c in columns]
-        slug = self.free_slug(name)
-        spec = {
-            "slug": slug,
-            "file": str(Path(path).resolve()),
-            "folder": str(self.folder / "pool" / slug),
-            "columns": [asdict(c) for c in columns],
-            "on_problem": on_problem,
-            **self._reserve_spec(),
-        }
-        return self._start(
-            "import",
-            slug,
-            spec,
-            {
-                "name": name.strip(),
-                "text": text or KINDS.get(kind).question,
-                "label_use": label_use,
-                "kind": kind,
-                "guidelines": "",
-                "demo": None,
-                "by": by,
-            },
+        return item_import.start(
+            self,
+            Path(path),
+            name,
+            columns,
+            label_use=label_use,
+            kind=kind,
+            text=text,
+            on_problem=on_problem,
+            features=features,
+            by=by,
         )
 
     def import_items(
@@ -314,53 +289,6 @@ class Workspace:
             return {"file": name, "bytes": made.n_bytes}
 
         return self.jobs.start("backup", None, run, lambda *_: None, lane="backup")
-
-    # How a project comes to be
-
-    def _start(self, kind: str, slug: str, spec: Mapping[str, Any], made: Mapping[str, Any]) -> Job:
-        return self.jobs.start(
-            kind,
-            None,
-            Work(kind, spec),
-            on_result=lambda _, result: self._create(slug, made, result),
-            lane=f"import-{slug}",
-            summary={"slug": slug, "name": made["name"]},
-        )
-
-    def _create(self, slug: str, made: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        """Write the project's rows once its pool is complete on disk."""
-        pool = Pool.open(self.folder / "pool" / slug)
-        label = next((c.name for c in pool.columns if c.role == "label"), None)
-        kind = KINDS.get(made["kind"])()
-        classes = kind.first_classes(pool.value_counts(label) if label is not None else ())
-        settings = {
-            **self._reserve_spec(),
-            "strategy": self.settings["strategy"],
-            "label_column": label,
-            "label_use": made["label_use"],
-            "n_skipped": result["n_skipped"],
-            "demo": made["demo"],
-        }
-        row = self.store.projects.create(slug, made["name"], pool.n_items, settings, made["by"])
-        question = self.store.questions.create(
-            row.id, made["text"], made["kind"], made["guidelines"], classes, by="import"
-        )
-        if label is not None and made["label_use"] == "training":
-            record_imported(self.store, row.slug, question, kind, label, pool)
-
-    def _reserve_spec(self) -> dict[str, Any]:
-        return {"stream_share": self.settings["stream_share"], "seed": self.settings["seed"]}
-
-    def free_slug(self, name: str) -> str:
-        """A name for URLs and folders that no project has yet, made from a person's words."""
-        ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-        base = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:48] or "project"
-        base = base if base not in {"api", "healthz", "readyz", "p"} else f"{base}-project"
-        taken = {row.slug for row in self.projects()} | {p.name for p in (self.folder / "pool").iterdir()}
-        slug, number = base, 2
-        while slug in taken:
-            slug, number = f"{base}-{number}", number + 1
-        return slug
 
 
 def _lock(folder: Path) -> IO[str]:

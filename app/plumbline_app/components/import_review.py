@@ -12,10 +12,12 @@ from plumbline_app.components.controls import button, choice, radio, text_field,
 from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.layout import card, line, stack
 from plumbline_app.components.roles import ColumnRoles
+from plumbline_app.components.text_features import TextFeatures
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import Problem, shorten
 from plumbline_backend.domain.types import Column
 from plumbline_backend.importers.source import Preview
+from plumbline_backend.pool.features import FeaturePart
 from plumbline_backend.registry import KINDS
 from plumbline_backend.workspace import DEFAULT_KIND
 
@@ -42,6 +44,7 @@ class ImportChoice:
     label_use: str
     on_problem: str
     kind: str
+    features: tuple[FeaturePart, ...]
 
 
 class ImportReview(Viewer):
@@ -69,9 +72,12 @@ class ImportReview(Viewer):
         self._about_kind = sentence(kinds[DEFAULT_KIND].explanation)
         self._text = text_field("Question", kinds[DEFAULT_KIND].question, sizing_mode="stretch_width")
         self._kind.param.watch(self._kind_changed, "value")
-        corrected = draft.get("roles")
+        corrected, models = draft.get("roles"), draft.get("embed")
         self._roles = ColumnRoles(
             preview.columns, self._roles_changed, corrected if isinstance(corrected, dict) else {}
+        )
+        self._text_features = TextFeatures(
+            models if isinstance(models, dict) else {}, lambda: self._on_draft(self._draft())
         )
         self._label_use = radio("", LABEL_USES, "reference")
         self._on_problem = radio("", ON_PROBLEM, "skip" if preview.problems else "refuse")
@@ -107,8 +113,8 @@ class ImportReview(Viewer):
             for name, widget in self._drafted.items()
             if widget.value != self._untouched[name]
         }
-        corrected = self._roles.corrected()
-        return {**changed, "roles": corrected} if corrected else changed
+        beside = {"roles": self._roles.corrected(), "embed": self._text_features.models()}
+        return changed | {name: chosen for name, chosen in beside.items() if chosen}
 
     def __panel__(self) -> Viewable:
         self._show_mistakes()
@@ -118,6 +124,7 @@ class ImportReview(Viewer):
         parts = [
             card("What was found", "", sentence(summary(self._file_name, self._preview)), *self._notes()),
             card("Columns", "Our guess and the reason for each; correct what is wrong.", self._roles),
+            self._text_features,
             card(
                 f"The first {shown} rows" if shown != 1 else "The only row looked at",
                 "As they will be read.",
@@ -160,7 +167,9 @@ class ImportReview(Viewer):
         self._show_mistakes()
 
     def _show_mistakes(self) -> None:
-        roles = [column.role for column in self._roles.chosen()]
+        columns = self._roles.chosen()
+        roles = [column.role for column in columns]
+        self._text_features.show([column.name for column in columns if column.role == "text"])
         self._label_card.visible = "label" in roles
         wrong = role_mistakes(roles)
         self._start.disabled = bool(wrong)
@@ -175,18 +184,16 @@ class ImportReview(Viewer):
             self._text.value = now.question
 
     def _import(self) -> None:
-        self._on_import(self.settled())
-
-    def settled(self) -> ImportChoice:
-        """What is chosen now."""
-        return ImportChoice(
+        settled = ImportChoice(
             name=self._name.value_input or self._name.value,
             text=self._text.value_input or self._text.value,
             columns=self._roles.chosen(),
             label_use=self._label_use.value,
             on_problem=self._on_problem.value,
             kind=self._kind.value,
+            features=self._text_features.chosen(),
         )
+        self._on_import(settled)
 
 
 def role_mistakes(roles: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from plumbline_app.views import folders_offered
 from plumbline_backend.domain.errors import ImportRefusedError, NotFoundError, PlumblineError
 from plumbline_backend.domain.types import Job
 from plumbline_backend.importers import supported_suffixes
+from plumbline_backend.item_import import asked_of
 from plumbline_backend.pool.demos import demo_named, demo_names
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class ImportWizard(Viewer):
             kind=choice.kind,
             text=choice.text,
             on_problem=choice.on_problem,  # type: ignore[arg-type]
+            features=choice.features,
         )
 
     def _started(self, job: Job) -> None:
@@ -182,8 +184,10 @@ class ImportWizard(Viewer):
             [card("What is wrong", _how_many(job), problems_grid(problems))] if problems else []
         )
         skip = []
-        if problems and (self.upload or self.path):
-            skip = [button("Skip these rows and import the rest", self._skip_and_import, strong=True)]
+        asked = asked_of(job)
+        if problems and asked is not None and asked["on_problem"] == "refuse" and (self.upload or self.path):
+            again = partial(self._skip_and_import, asked)
+            skip = [button("Skip these rows and import the rest", again, strong=True)]
         parts.append(line(*skip, *self._back_to_review(), button("Choose another file", self._start_over)))
         return parts
 
@@ -195,8 +199,10 @@ class ImportWizard(Viewer):
         self._job_row.follow(None)
         self._refusing(self._inspect)
 
-    def _skip_and_import(self) -> None:
-        self._refusing(lambda: self._import(replace(self._review().settled(), on_problem="skip")))
+    def _skip_and_import(self, asked: Mapping[str, Any]) -> None:
+        """Start the same import once more, as its row in the store says it was asked for."""
+        given = {**asked, "on_problem": "skip"}
+        self._refusing(lambda: self._started(self._workspace.start_import(self._file(), **given)))
 
     def _refusing(self, step: Callable[[], None]) -> None:
         """Take a step; what is refused is said, with the first step below it."""

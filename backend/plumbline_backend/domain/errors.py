@@ -27,6 +27,10 @@ class JobFailedError(PlumblineError):
     """Background work ended without a result; the message carries the reason."""
 
 
+class JobRefusedError(JobFailedError, InputError):
+    """Background work that was refused for what it was given; the message names it as an InputError's does."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with an input. `row` counts data rows from 1; None where it does not apply."""

@@ -42,7 +42,7 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", suffix=".part", dir=folder.parent))
     try:
         yield unfinished
-        for file in sorted(unfinished.iterdir()):
+        for file in sorted(unfinished.rglob("*"), reverse=True):
             _flush(file)
         _flush(unfinished)
         unfinished.chmod(0o777 & ~_umask())

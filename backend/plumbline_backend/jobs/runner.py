@@ -13,9 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
-from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, JobFailedError, PlumblineError
+from plumbline_backend.domain.errors import (
+    ConflictError,
+    ImportRefusedError,
+    InputError,
+    JobFailedError,
+    JobRefusedError,
+    NotFoundError,
+    PlumblineError,
+    Problem,
+)
 from plumbline_backend.domain.types import Job
 from plumbline_backend.jobs.executors import Executor, Report, Results, Work
 from plumbline_backend.store import DatabaseError, Store
@@ -26,9 +35,19 @@ logger = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.2
 """The pages read a job's row this often; writing it more often would only queue at the database."""
 
+REFUSED = "refused"
+"""In the result of a job that failed because of what it was given, not because of us."""
+
 Inside = Callable[[Report], Mapping[str, Any]]
 """Work that needs the store and so runs in this process, in the job's own thread."""
 OnResult = Callable[[Job, Mapping[str, Any]], None]
+
+
+class Outcome(NamedTuple):
+    """What follows a job: with its result, or without one."""
+
+    on_result: OnResult
+    on_no_result: Callable[[], None] | None
 
 
 class Cancelled(Exception):  # noqa: N818 - a signal between threads, not an error
@@ -63,13 +82,19 @@ class Jobs:
         on_result: OnResult,
         lane: str,
         summary: Mapping[str, Any] | None = None,
+        on_no_result: Callable[[], None] | None = None,
     ) -> Job:
-        """Queue `work` in `lane` and return its row at once. `on_result` runs before the job counts as done."""
+        """Queue `work` in `lane` and return its row at once. `on_result` runs before the job counts as done.
+
+        on_no_result: clears up when the job was cancelled, failed or lost; it runs before the row says so, where the
+        server can (a job whose lease ran out is ended first).
+        """
         if self._closing:
             raise ConflictError("the workspace is closing; no job can start")
         job = self._store.jobs.create(kind, project_id, dict(summary or {}))
+        outcome = Outcome(on_result, on_no_result)
         thread = threading.Thread(
-            target=self._run, args=(job, work, on_result, lane), name=f"job-{job.id}", daemon=True
+            target=self._run, args=(job, work, outcome, lane), name=f"job-{job.id}", daemon=True
         )
         with self._lock:
             closing = self._closing
@@ -111,6 +136,10 @@ class Jobs:
         """The newest jobs first."""
         return self._store.jobs.list(project_id, limit)
 
+    def is_ours(self, job: Job) -> bool:
+        """Renew the lease of a claimed job; False when it was lost, ended or is to be cancelled."""
+        return self._store.jobs.renew(job.id, job.token, self._lease_s)
+
     def cancel(self, job_id: int) -> Job:
         """Ask for the end of a job; a running one is stopped at once. Cancelling an ended job does nothing."""
         try:
@@ -124,14 +153,18 @@ class Jobs:
         return self.get(job_id)
 
     def wait(self, job_id: int, timeout_s: float = 600.0) -> Job:
-        """Block until the job has ended. Raises JobFailedError when it failed, TimeoutError when it takes longer."""
+        """Block until the job has ended. Raises TimeoutError when it takes longer.
+
+        A job that failed raises JobFailedError; one that was refused for what it was given, JobRefusedError or
+        ImportRefusedError with its problems.
+        """
         until = time.monotonic() + timeout_s
         while (job := self.get(job_id)).state in ("queued", "running"):
             if time.monotonic() > until:
                 raise TimeoutError(f"job {job_id} ({job.kind}) still {job.state} after {timeout_s} s")
             time.sleep(0.02)
         if job.state != "done":
-            raise JobFailedError(f"{job.kind}: {job.message or job.state}")
+            raise _error_of(job)
         return job
 
     def close(self) -> None:
@@ -163,20 +196,19 @@ class Jobs:
         except Exception:
             logger.exception("deciding whether a job is due failed")
 
-    def _run(self, job: Job, work: Work | Inside, on_result: OnResult, lane: str) -> None:
+    def _run(self, job: Job, work: Work | Inside, outcome: Outcome, lane: str) -> None:
         try:
             with self._lane_locks[lane]:
-                self._run_claimed(job, work, on_result, lane)
+                self._run_claimed(job, work, outcome, lane)
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def _run_claimed(self, job: Job, work: Work | Inside, on_result: OnResult, lane: str) -> None:
-        if self._closing:
-            self._store.jobs.request_cancel(job.id)
-        if self._store.jobs.get(job.id).state == "cancelled":
+    def _run_claimed(self, job: Job, work: Work | Inside, outcome: Outcome, lane: str) -> None:
+        claimed = self._claimed(job)
+        if claimed is None:
+            self._clear_up(job, outcome)
             return
-        claimed = self._store.jobs.claim(job.id, self._lease_s)
         with self._lock:
             self._lanes_of[job.id] = [lane]
         self._here.job_id = job.id
@@ -186,20 +218,40 @@ class Jobs:
         try:
             report = self._reporter(claimed)
             result = self._executor.run(lane, work, report) if isinstance(work, Work) else work(report)
-            ended.set()
-            beat.join()
             if not self._store.jobs.heartbeat(claimed.id, claimed.token, 1.0, "saving", self._lease_s):
                 raise Cancelled
-            on_result(claimed, result)
+            outcome.on_result(claimed, result)
             self._finish(claimed, "done", result=result, message="done")
         except Cancelled:
+            self._clear_up(claimed, outcome)
             self._finish(claimed, "cancelled", message="cancelled")
         except Exception as error:
+            self._clear_up(claimed, outcome)
             self._fail(claimed, error)
         finally:
             ended.set()
+            beat.join()
             with self._lock:
                 self._lanes_of.pop(job.id, None)
+
+    def _claimed(self, job: Job) -> Job | None:
+        """The job under a token of ours; None when it was cancelled, or removed with its project, before it began."""
+        try:
+            if self._closing:
+                self._store.jobs.request_cancel(job.id)
+            return self._store.jobs.claim(job.id, self._lease_s)
+        except (ConflictError, NotFoundError) as error:
+            logger.info("job %s does not run: %s", job.id, error)
+            return None
+
+    def _clear_up(self, job: Job, outcome: Outcome) -> None:
+        """What cannot be cleared up must not keep the job from ending; the next start of the server tries again."""
+        if outcome.on_no_result is None:
+            return
+        try:
+            outcome.on_no_result()
+        except Exception:
+            logger.exception("clearing up after job %s (%s) failed", job.id, job.kind)
 
     @contextmanager
     def _working_in(self, lane: str) -> Iterator[None]:
@@ -225,35 +277,64 @@ class Jobs:
             if time.monotonic() - last < PROGRESS_EVERY_S:
                 return
             last = time.monotonic()
-            if not self._store.jobs.heartbeat(job.id, job.token, progress, message, self._lease_s):
+            try:
+                goes_on = self._store.jobs.heartbeat(job.id, job.token, progress, message, self._lease_s)
+            except DatabaseError as error:
+                logger.warning("job %s: its progress could not be told: %s", job.id, error)
+                return  # the work is worth more than the bar; `_keep_alive` minds the lease
+            if not goes_on:
                 raise Cancelled
 
         return report
 
     def _keep_alive(self, job: Job, ended: threading.Event) -> None:
-        while not ended.wait(self._lease_s / 3):
-            current = self._store.jobs.get(job.id)
-            if not self._store.jobs.heartbeat(
-                job.id, job.token, current.progress, current.message, self._lease_s
-            ):
-                return
+        """Renew the lease until the job has ended; through an outage of the database for as long as the lease lasts."""
+        renewed, wait_s = time.monotonic(), self._lease_s / 3
+        while not ended.wait(wait_s):
+            asked = time.monotonic()
+            try:
+                if not self.is_ours(job):
+                    return
+            except DatabaseError as error:
+                if asked - renewed > self._lease_s:
+                    logger.warning("job %s: its lease ran out while the database was away: %s", job.id, error)
+                    return
+                wait_s = min(self._lease_s / 20, 1.0)
+            else:
+                renewed, wait_s = asked, self._lease_s / 3
 
     def _fail(self, job: Job, error: Exception) -> None:
-        current = self._store.jobs.get(job.id)
-        if current.state == "cancelled" or self._closing or self._store.jobs.cancel_requested(job.id):
+        if self._closing or self._cancel_requested(job):
             self._finish(job, "cancelled", message="cancelled")
             return
         if not isinstance(error, PlumblineError):
             logger.error("job %s (%s) failed", job.id, job.kind, exc_info=error)
-        problems = None
+        result: dict[str, Any] | None = {REFUSED: True} if isinstance(error, InputError) else None
         if isinstance(error, ImportRefusedError):
-            problems = {"problems": [asdict(p) for p in error.problems], "n_more": error.n_more}
-        self._finish(job, "failed", message=str(error) or type(error).__name__, result=problems)
+            result = {REFUSED: True, "problems": [asdict(p) for p in error.problems], "n_more": error.n_more}
+        self._finish(job, "failed", message=str(error) or type(error).__name__, result=result)
+
+    def _cancel_requested(self, job: Job) -> bool:
+        """Whether somebody asked for its end; also when it was removed with its project."""
+        try:
+            return self._store.jobs.cancel_requested(job.id)
+        except NotFoundError:
+            return True
 
     def _finish(
         self, job: Job, state: FinalState, *, message: str, result: Mapping[str, Any] | None = None
     ) -> None:
         try:
             self._store.jobs.finish(job.id, job.token, state, result=result, message=message)
-        except ConflictError as error:
+        except (ConflictError, NotFoundError) as error:
             logger.warning("job %s: a late result was refused: %s", job.id, error)
+
+
+def _error_of(job: Job) -> PlumblineError:
+    """What a job ended with that is not done."""
+    result = job.result or {}
+    if result.get("problems"):
+        return ImportRefusedError([Problem(**problem) for problem in result["problems"]], result["n_more"])
+    if result.get(REFUSED):
+        return JobRefusedError(f"{job.kind}: {job.message}")
+    return JobFailedError(f"{job.kind}: {job.message or job.state}")

@@ -1,15 +1,20 @@
 """The worker process: one JSON line in (task, spec), JSON lines out (progress ..., then result or error).
 
 It never opens the database. Whatever a library prints goes to standard error, so that the answers stay readable.
+It dies with its server: where standard input closes under a task, nobody waits for the answer, and what it would still
+write would come in the way of the next server.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from queue import SimpleQueue
 from typing import IO, Any
 
 from plumbline_backend.domain.errors import ImportRefusedError
@@ -22,11 +27,24 @@ NICENESS = 5
 def main() -> None:
     """Serve tasks until standard input closes."""
     os.nice(NICENESS)
+    requests: SimpleQueue[str | None] = SimpleQueue()
+    busy = threading.Event()
+    threading.Thread(target=_read, args=(requests, busy), name="requests", daemon=True).start()
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1) as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        for line in sys.stdin:
+        while (line := requests.get()) is not None:
             request = json.loads(line)
             _serve(request["task"], request["spec"], answers)
+            busy.clear()
+
+
+def _read(requests: SimpleQueue[str | None], busy: threading.Event) -> None:
+    for line in sys.stdin:
+        busy.set()
+        requests.put(line)
+    if busy.is_set():
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # the group is this worker's own
+    requests.put(None)
 
 
 def _serve(task: str, spec: dict[str, Any], answers: IO[str]) -> None:

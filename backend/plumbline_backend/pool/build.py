@@ -22,7 +22,7 @@ from plumbline_backend.importers import OnProblem, ProblemLog, SourceBatch, impo
 from plumbline_backend.importers.convert import Converted, Misfit, convert, stored_type
 from plumbline_backend.importers.source import refuse
 from plumbline_backend.pool.fields import KEY_FIELD, FieldWriter
-from plumbline_backend.pool.files import sync_folder, sync_tree
+from plumbline_backend.pool.files import held, sync_folder, sync_tree
 from plumbline_backend.pool.image_check import check_images
 from plumbline_backend.pool.keys import Digests, KeyIndexBuilder, digests_of, write_index
 from plumbline_backend.pool.manifest import Manifest, list_files
@@ -128,20 +128,21 @@ def write_pool(
     report = progress or _silent
     writer = _PoolWriter(building, name, columns, log)
     try:
-        for batch in read(log):
-            writer.append(batch)
-            report(0.95 * batch.fraction, f"{writer.n_items:,} rows read")
-        if on_problem == "refuse":
-            log.refuse_if_any()
-        if writer.n_items == 0:
-            log.refuse_if_any()
-            raise refuse(name, "at least one row of data below the header")
-        report(0.96, "writing to disk")
-        writer.finish(dict(about))
-        log.close()
-        sync_tree(building)
-        building.rename(folder)
-        sync_folder(folder.parent)
+        with held(building):
+            for batch in read(log):
+                writer.append(batch)
+                report(0.95 * batch.fraction, f"{writer.n_items:,} rows read")
+            if on_problem == "refuse":
+                log.refuse_if_any()
+            if writer.n_items == 0:
+                log.refuse_if_any()
+                raise refuse(name, "at least one row of data below the header")
+            report(0.96, "writing to disk")
+            writer.finish(dict(about))
+            log.close()
+            sync_tree(building)
+            building.rename(folder)
+            sync_folder(folder.parent)
     except BaseException:
         writer.abandon()
         with suppress(OSError):  # a full disk cannot take what is left of the list of skipped rows either

@@ -38,6 +38,15 @@ class FeaturePart:
     columns: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-like values."""
+        return {"transform": self.transform, "columns": list(self.columns), "options": dict(self.options)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FeaturePart:
+        """From what `to_dict` gave."""
+        return cls(values["transform"], tuple(values["columns"]), dict(values["options"]))
+
 
 @dataclass(frozen=True)
 class FeatureSpec:
@@ -48,19 +57,12 @@ class FeatureSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-like values."""
-        parts = [
-            {"transform": p.transform, "columns": list(p.columns), "options": dict(p.options)}
-            for p in self.parts
-        ]
-        return {"parts": parts, "seed": self.seed}
+        return {"parts": [part.to_dict() for part in self.parts], "seed": self.seed}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FeatureSpec:
         """From what `to_dict` gave."""
-        parts = tuple(
-            FeaturePart(p["transform"], tuple(p["columns"]), dict(p["options"])) for p in values["parts"]
-        )
-        return cls(parts, int(values["seed"]))
+        return cls(tuple(map(FeaturePart.from_dict, values["parts"])), int(values["seed"]))
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,7 @@ class FittedFeatures:
             state, learned = fitted.transform.to_state()
             states.append(
                 {
-                    "transform": fitted.part.transform,
-                    "columns": list(fitted.part.columns),
-                    "options": dict(fitted.part.options),
+                    **fitted.part.to_dict(),
                     "start": fitted.start,
                     "stop": fitted.stop,
                     "state": state,
@@ -126,17 +126,23 @@ class FittedFeatures:
         (folder / "spec.json").write_text(json.dumps(saved, ensure_ascii=False), encoding="utf-8")
 
 
-def default_spec(pool: Pool, seed: int = 0) -> FeatureSpec:
+def default_spec(pool: Pool, seed: int = 0, chosen: Sequence[FeaturePart] = ()) -> FeatureSpec:
     """Every column by its role: numbers together, each vector, category, text and image column on its own.
 
-    Raises InputError when no column can give features.
+    chosen: parts that take the place of what their columns would get. Raises InputError when no column can give
+    features.
     """
-    numbers = tuple(c.name for c in pool.columns_of("numeric"))
+    taken = {name for part in chosen for name in part.columns}
+    numbers = tuple(c.name for c in pool.columns_of("numeric") if c.name not in taken)
     parts = [FeaturePart("numeric", numbers)] if numbers else []
-    parts += [FeaturePart("numeric", (c.name,)) for c in pool.columns_of("features")]
+    parts += [FeaturePart("numeric", (c.name,)) for c in pool.columns_of("features") if c.name not in taken]
     parts += [
-        FeaturePart(role, (c.name,)) for role in ("category", "text", "image") for c in pool.columns_of(role)
+        FeaturePart(role, (c.name,))
+        for role in ("category", "text", "image")
+        for c in pool.columns_of(role)
+        if c.name not in taken
     ]
+    parts += chosen
     if not parts:
         raise InputError(
             f"{pool.manifest.name}: no column to learn from; expected at least one with the role "
@@ -198,7 +204,7 @@ def load_fitted(folder: Path) -> FittedFeatures:
     for i, entry in enumerate(saved["parts"]):
         mine = {n.partition(".")[2]: a for n, a in arrays.items() if n.startswith(f"{i}.")}
         transform = TRANSFORMS.get(entry["transform"]).from_state(entry["state"], mine)
-        part = FeaturePart(entry["transform"], tuple(entry["columns"]), dict(entry["options"]))
+        part = FeaturePart.from_dict(entry)
         parts.append(FittedPart(part, transform, entry["start"], entry["stop"]))
     return FittedFeatures(FeatureSpec.from_dict(saved["spec"]), tuple(parts), tuple(saved["notes"]))
 

@@ -80,14 +80,12 @@ class Jobs:
                 None if 0 <= progress <= 1 else f"progress is {progress}; expected 0 to 1",
             ]
         )
-        statement = (
-            update(jobs)
-            .where(_held(job_id, token))
-            .values(progress=float(progress), message=message, lease_until=now_plus(float(lease_s)))
-            .returning(jobs.c.cancel_requested)
-        )
-        asked = self._database.write(lambda connection: connection.execute(statement).scalar())
-        return asked is False
+        return self._renew(job_id, token, lease_s, progress=float(progress), message=message)
+
+    def renew(self, job_id: int, token: int, lease_s: float) -> bool:
+        """Renews the lease and says nothing of progress. False: stop working, as for `heartbeat`."""
+        _require_lease(lease_s)
+        return self._renew(job_id, token, lease_s)
 
     def finish(
         self,
@@ -191,6 +189,16 @@ class Jobs:
         )
         abandoned = self._database.write(lambda connection: connection.execute(statement).all())
         return sorted((_job(row) for row in abandoned), key=lambda job: job.id)
+
+    def _renew(self, job_id: int, token: int, lease_s: float, **values: Any) -> bool:
+        statement = (
+            update(jobs)
+            .where(_held(job_id, token))
+            .values(lease_until=now_plus(float(lease_s)), **values)
+            .returning(jobs.c.cancel_requested)
+        )
+        asked = self._database.write(lambda connection: connection.execute(statement).scalar())
+        return asked is False
 
     def _change(self, job_id: int, condition: Any, values: Mapping[str, Any], refusal: str) -> Job:
         def apply(connection: Connection) -> Job:

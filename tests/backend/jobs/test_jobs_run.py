@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, JobFailedError
+from plumbline_backend.domain.errors import ConflictError, ImportRefusedError, InputError, JobFailedError
 from plumbline_backend.jobs.executors import InlineExecutor, SubprocessExecutor, Work
 from plumbline_backend.jobs.runner import Jobs
-from plumbline_backend.store import open_store
+from plumbline_backend.store import DatabaseError, open_store
 
 RESERVE = {"slug": "x", "stream_share": 0.1, "seed": 0}
 
@@ -104,8 +104,9 @@ def test_a_refused_import_keeps_its_problems_apart(jobs, tmp_path):
         **RESERVE,
     }
     job = jobs.start("import", None, Work("import", spec), lambda *_: None, lane="a")
-    with pytest.raises(JobFailedError, match="row 2"):
+    with pytest.raises(ImportRefusedError, match="row 2") as refused:
         jobs.wait(job.id)
+    assert refused.value.problems[0].column == "id"
     (problem,) = jobs.get(job.id).result["problems"]
     assert (problem["row"], problem["column"]) == (2, "id")
     assert not (tmp_path / "p").exists()
@@ -253,6 +254,91 @@ def test_the_control_without_the_sweeper_stays_running(store, monkeypatch):
     time.sleep(1.0)
     assert jobs.get(job.id).state == "running"
     go_on.set()
+    jobs.close()
+
+
+def test_a_handover_longer_than_the_lease_is_not_taken_for_a_lost_worker(store):
+    """Three leases long; the sweeper looks three times in each."""
+    jobs = Jobs(store, InlineExecutor(), lease_s=0.6)
+    states = []
+
+    def slow_handover(job, _):
+        time.sleep(1.8)
+        states.append(jobs.get(job.id).state)
+
+    job = jobs.start("x", None, lambda _: {"n": 1}, slow_handover, lane="a")
+    assert jobs.wait(job.id).result == {"n": 1}
+    assert states == ["running"]
+    jobs.close()
+
+
+class Outage:
+    """A database that is away for a while: `renew` fails until `over_s` seconds after its first call."""
+
+    def __init__(self, renew, over_s):
+        self._renew, self._over_s, self._began, self.n_failed = renew, over_s, None, 0
+
+    def __call__(self, *arguments):
+        self._began = self._began or time.monotonic()
+        if time.monotonic() - self._began < self._over_s:
+            self.n_failed += 1
+            raise DatabaseError("the database is away")
+        return self._renew(*arguments)
+
+
+@pytest.mark.parametrize(("over_s", "state"), [(0.5, "done"), (60.0, "failed")])
+def test_a_quiet_job_lives_through_an_outage_shorter_than_its_lease(store, monkeypatch, over_s, state):
+    """The lease of 1.5 s is renewed after 0.5 s: an outage of 0.5 s ends before it is over."""
+    outage = Outage(store.jobs.renew, over_s)
+    monkeypatch.setattr(store.jobs, "renew", outage)
+    jobs = Jobs(store, InlineExecutor(), lease_s=1.5)
+    cleared = []
+    job = jobs.start(
+        "x", None, lambda _: time.sleep(3.0) or {}, lambda *_: None, "a", on_no_result=lambda: cleared.append(1)
+    )  # fmt: skip
+    until(lambda: not jobs._threads, 20)
+    assert outage.n_failed > 2
+    assert store.jobs.get(job.id).state == state
+    assert cleared == ([] if state == "done" else [1])
+    jobs.close()
+
+
+def test_progress_that_cannot_be_told_does_not_end_the_work(store, monkeypatch):
+    heartbeat, calls = store.jobs.heartbeat, []
+
+    def away_at_first(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise DatabaseError("the database is away")
+        return heartbeat(*arguments)
+
+    monkeypatch.setattr(store.jobs, "heartbeat", away_at_first)
+    jobs = Jobs(store, InlineExecutor(), lease_s=5.0)
+    job = jobs.start("x", None, lambda report: report(0.5, "half") or {}, lambda *_: None, "a")
+    assert jobs.wait(job.id).state == "done"
+    assert len(calls) == 2
+    jobs.close()
+
+
+def test_a_job_that_was_refused_says_so_to_who_waits(store):
+    def refusing(_):
+        raise InputError("budget: found -1; expected 0 or more")
+
+    jobs = Jobs(store, InlineExecutor(), lease_s=5.0)
+    job = jobs.start("x", None, refusing, lambda *_: None, "a")
+    with pytest.raises(InputError, match="budget: found -1"):
+        jobs.wait(job.id)
+    jobs.close()
+
+
+def test_what_cannot_be_cleared_up_does_not_keep_a_job_from_ending(store):
+    def broken():
+        raise OSError("the disk is away")
+
+    jobs = Jobs(store, InlineExecutor(), lease_s=5.0)
+    job = jobs.start("x", None, lambda _: 1 / 0, lambda *_: None, "a", on_no_result=broken)
+    with pytest.raises(JobFailedError, match="division by zero"):
+        jobs.wait(job.id)
     jobs.close()
 
 

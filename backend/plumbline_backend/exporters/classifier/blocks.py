@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.exporters.classifier.bundle import Array, TransformState
@@ -20,15 +20,18 @@ BLOCKS: Mapping[str, str] = {
 
 
 class RawInput(TypedDict):
-    """A raw column as predict.py reads it. kind: numeric, category, text, image or vector;
+    """A raw column as predict.py reads it. kind: numeric, category, text, image, vector or embedding;
 
-    element: the ONNX element type; shape: per item.
+    element: the ONNX element type; shape: per item; model, encoder: of an embedding, its model's name and the folder of
+    the export that holds it (empty: none).
     """
 
     column: str
     kind: str
     element: str
     shape: list[int]
+    model: NotRequired[str]
+    encoder: NotRequired[str]
 
 
 class EstimatorPart(NamedTuple):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, copytree
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from plumbline_backend.exporters.atomic import folder_written_whole
 from plumbline_backend.exporters.classifier.blocks import Block, make_blocks
 from plumbline_backend.exporters.classifier.bundle import ClassifierBundle
 from plumbline_backend.exporters.classifier.card import model_card
+from plumbline_backend.exporters.classifier.embedding_block import EmbeddingBlock
 from plumbline_backend.exporters.classifier.onnx_head import build_model, refusal_words
 from plumbline_backend.exporters.classifier.sklearn_estimator import (
     BuiltEstimator,
@@ -26,9 +27,11 @@ from plumbline_backend.exporters.classifier.sklearn_estimator import (
     save_estimator,
 )
 from plumbline_backend.heads.program import arrays, described
+from plumbline_backend.pool.transforms.embedding import is_installed
 
 MANIFEST_FORMAT = 1
 VERSIONS_OF = ("numpy", "onnx", "onnxruntime", "safetensors", "scikit-learn", "skops")
+ENCODER_NEEDS = "sentence-transformers"
 PREDICT_SCRIPT = Path(__file__).with_name("predict.py")
 
 
@@ -38,6 +41,7 @@ def export_classifier(bundle: ClassifierBundle, folder: Path) -> Path:
     Raises InputError when the bundle cannot be exported, ConflictError when the folder exists.
     """
     blocks = make_blocks(bundle.transforms)
+    encoders = [block for block in blocks if isinstance(block, EmbeddingBlock)]
     model = build_model(bundle, blocks)
     built = build_estimator(bundle, blocks)
     with folder_written_whole(folder) as unfinished:
@@ -48,7 +52,10 @@ def export_classifier(bundle: ClassifierBundle, folder: Path) -> Path:
             trusted = sorted({*trusted, *save_estimator(refusing, unfinished / "none_of_these.skops")})
         _save_weights(bundle, unfinished / "weights.safetensors")
         copyfile(PREDICT_SCRIPT, unfinished / "predict.py")
-        _write(unfinished / "requirements.txt", requirements())
+        _write(unfinished / "requirements.txt", requirements(bool(encoders)))
+        for block in encoders:
+            if block.encoder is not None:
+                copytree(block.encoder, unfinished / block.encoder_name, dirs_exist_ok=True)
         limits = [sentence for block in blocks for sentence in block.limits()]
         card = model_card(bundle, _input_lines(blocks), limits, _columns(built), trusted, _versions())
         _write(unfinished / "model_card.md", card)
@@ -57,8 +64,8 @@ def export_classifier(bundle: ClassifierBundle, folder: Path) -> Path:
     return folder
 
 
-def requirements() -> str:
-    """requirements.txt: what predict.py needs, and in comments what the other files need."""
+def requirements(with_embeddings: bool = False) -> str:
+    """requirements.txt: what predict.py needs, and in comments what the other files and embeddings need."""
     found = _versions()
     needed = [f"{name}=={found[name]}" for name in ("onnxruntime", "numpy")]
     extra = [f"{name}=={found[name]}" for name in ("scikit-learn", "skops", "safetensors")]
@@ -68,6 +75,8 @@ def requirements() -> str:
             *needed,
             "# For estimator.skops and weights.safetensors, if you use them:",
             *(f"# {line}" for line in extra),
+            *(["# To give predict.py texts instead of their embeddings:"] if with_embeddings else []),
+            *([f"# {ENCODER_NEEDS}=={version(ENCODER_NEEDS)}"] if with_embeddings and is_installed() else []),
             "",
         ]
     )
@@ -120,7 +129,11 @@ def _manifest(
         "estimator_columns": _columns(built),
         "estimator_trusted_types": trusted,
         "versions": {"plumbline": made_by.plumbline_version, **_versions()},
-        "files": {file.name: _sha256(file) for file in sorted(folder.iterdir())},
+        "files": {
+            str(file.relative_to(folder)): _sha256(file)
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        },
     }
 
 
@@ -142,7 +155,8 @@ def _versions() -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ OUT: CSV with the row, the class, its probability, and the probability of every 
 several classes: those of probability 0.5 or more, and the largest probability. Where the model refuses items that
 belong to none of its classes, those have no class_id, their class is "none of these", and none_of_these says true.
 Pictures: uint8 arrays (.npy, .npz) as model_card.md says, or file names in a column when Pillow is installed.
+Sentence embeddings: vectors as model_card.md says, or the texts when sentence-transformers is installed.
 
 From Python: `Classifier(folder).predict({"column": values})` gives class ids and probabilities.
 """
@@ -68,6 +69,7 @@ class Classifier:
     """The model of an export folder."""
 
     def __init__(self, folder: str | Path) -> None:
+        self._folder = folder
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
@@ -75,7 +77,9 @@ class Classifier:
         )
         properties = self._session.get_modelmeta().custom_metadata_map
         self.schema: dict[str, Any] = json.loads(properties["plumbline.schema"])
-        self.inputs: list[dict[str, Any]] = self.schema["inputs"]
+        self.inputs: list[dict[str, Any]] = [
+            {**each, "folder": str(folder)} for each in self.schema["inputs"]
+        ]
         self.columns: list[str] = [each["column"] for each in self.inputs]
         self.classes: list[dict[str, str]] = self.schema["classes"]
 
@@ -89,7 +93,8 @@ class Classifier:
             if each["column"] not in columns:
                 raise InputError(_no_column(where, each["column"], columns))
             place = Place(where, each["column"], first_row)
-            feed[each["name"]] = CONVERTERS[each["kind"]](columns[each["column"]], each, place)
+            schema = {**each, "folder": self._folder}
+            feed[each["name"]] = CONVERTERS[each["kind"]](columns[each["column"]], schema, place)
         sizes = {name: len(array) for name, array in feed.items()}
         if len(set(sizes.values())) > 1:
             raise InputError(
@@ -224,6 +229,45 @@ def _vector(value: Any, index: int, width: int, expected: str, place: Place) -> 
     return [_number(each, index, place) for each in value]
 
 
+def _embeddings(values: Any, schema: Mapping[str, Any], place: Place) -> np.ndarray:
+    """(n, d) float32: vectors as they are, texts as the model of the training sees them."""
+    width = schema["shape"][0]
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
+        return _vectors(values, schema, place)
+    if any(_is_vector(value, width) for value in values):
+        return _vectors(values, schema, place)
+    texts = _texts(values, schema, place).reshape(-1).tolist()
+    if not texts:
+        return np.empty((0, width), dtype=np.float32)
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise place.refuse(
+            0,
+            texts[0],
+            f"{width} numbers, as [1.5, 2, ...], that the model {schema['model']} makes of the text "
+            "(see model_card.md); to read the texts themselves, install sentence-transformers",
+        ) from error
+    encoder = Path(schema["folder"], schema["encoder"]) if schema["encoder"] else schema["model"]
+    if str(encoder) not in ENCODERS:
+        ENCODERS[str(encoder)] = SentenceTransformer(str(encoder), device="cpu")
+    unit = ENCODERS[str(encoder)].encode(texts, normalize_embeddings=True, show_progress_bar=False)
+    return np.nan_to_num(np.asarray(unit, dtype=np.float32) * np.float32(width**0.5))
+
+
+ENCODERS: dict[str, Any] = {}
+
+
+def _is_vector(value: Any, width: int) -> bool:
+    if not isinstance(value, str):
+        return isinstance(value, (list, tuple, np.ndarray))
+    try:
+        found = json.loads(value) if value.lstrip().startswith("[") else None
+    except ValueError:
+        return False
+    return isinstance(found, list) and len(found) == width
+
+
 def _pictures(values: Any, schema: Mapping[str, Any], place: Place) -> np.ndarray:
     """(n, side, side, channels) uint8."""
     shape = tuple(schema["shape"])
@@ -283,7 +327,14 @@ def _eight_bit(picture: Any) -> Any:
     return picture.convert("RGB")
 
 
-CONVERTERS = {"numeric": _numbers, "category": _texts, "text": _texts, "vector": _vectors, "image": _pictures}
+CONVERTERS = {
+    "numeric": _numbers,
+    "category": _texts,
+    "text": _texts,
+    "vector": _vectors,
+    "embedding": _embeddings,
+    "image": _pictures,
+}
 
 
 def batches(path: Path, classifier: Classifier) -> Iterator[tuple[int, dict[str, Any]]]:

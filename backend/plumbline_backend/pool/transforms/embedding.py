@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -17,13 +19,46 @@ from plumbline_backend.pool.transforms.base import Block
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 BATCH_TEXTS = 64
+NOT_INSTALLED = (
+    "embedding features need sentence-transformers, which is not installed; "
+    "install it with: pip install 'plumbline[text]'"
+)
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def is_installed() -> bool:
+    """Whether this machine can make sentence embeddings."""
+    return find_spec("sentence_transformers") is not None
+
+
+def found_model(model: str) -> str:
+    """The model as it is to be stored: a folder by its whole path, a name on the hub as it is.
+
+    Raises InputError without the extra, and for what is neither; a name's model is looked for when it is loaded.
+    """
+    if not is_installed():
+        raise InputError(NOT_INSTALLED)
+    folder = Path(model).expanduser()
+    if model.strip() and folder.is_dir():
+        if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
+            raise InputError(
+                f"embedding model {model!r} has neither modules.json nor config.json; "
+                "expected the folder of a sentence-transformers model"
+            )
+        return str(folder.resolve())
+    if not _HUB_NAME.fullmatch(model):
+        raise InputError(
+            f"embedding model {model!r} is no folder here; "
+            f"expected the folder of a sentence-transformers model or its name on the hub, as {DEFAULT_MODEL}"
+        )
+    return model
 
 
 class EmbeddingTransform:
     """out = unit-length embedding * sqrt(d); one text column, missing values as "".
 
-    Not part of an ONNX export: the embedding model stays outside, and an exported classifier takes the
-    (n, d) float32 features of this transform as its input.
+    Not inside an ONNX export: an exported classifier takes the (n, d) float32 features of this transform as its
+    input, and the model's folder goes along beside it.
 
     State (JSON): column (name), model (folder or hub name), d (int). No arrays.
     """
@@ -76,11 +111,8 @@ class EmbeddingTransform:
 
     def _loaded(self) -> Any:
         if self._encoder is None:
-            if find_spec("sentence_transformers") is None:
-                raise InputError(
-                    "embedding features need sentence-transformers, which is not installed; "
-                    "install it with: pip install 'plumbline[text]'"
-                )
+            if not is_installed():
+                raise InputError(NOT_INSTALLED)
             from sentence_transformers import SentenceTransformer
 
             try:
