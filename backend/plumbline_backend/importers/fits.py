@@ -27,6 +27,7 @@ from plumbline_backend.importers.source import (
     SourceBatch,
     refuse,
 )
+from plumbline_backend.importers.unpacking import check_gzip
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
@@ -76,6 +77,8 @@ class _Table:
 
         if self.path.stat().st_size == 0:
             raise refuse(self.path.name, "a FITS file with a table, not an empty file")
+        if self.path.name.lower().endswith(".gz"):
+            check_gzip(self.path)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:

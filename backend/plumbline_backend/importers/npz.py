@@ -27,9 +27,12 @@ from plumbline_backend.importers.source import (
     SourceBatch,
     refuse,
 )
+from plumbline_backend.importers.unpacking import check_npz
 
 MAX_DIMENSIONS = 2
 SHOWN_WIDTH = 8
+MAX_WHOLE_BYTES = 2 * 2**30
+"""An array in Fortran order is read as a whole, since its rows lie apart."""
 
 
 class NpzImporter:
@@ -123,6 +126,7 @@ def _members(path: Path) -> tuple[list[_Member], list[str]]:
     """The arrays that have a value per item, the widest first, and notes on those that do not."""
     try:
         with zipfile.ZipFile(path) as archive:
+            check_npz(path, archive)
             found = [_describe(archive, path.name, entry) for entry in archive.namelist()]
     except zipfile.BadZipFile as error:
         raise refuse(path.name, f"an NPZ archive as numpy.savez writes it ({error})") from error
@@ -166,6 +170,7 @@ def _describe(archive: zipfile.ZipFile, file: str, entry: str) -> _Member:
     try:
         with archive.open(entry) as stream:
             shape, fortran, dtype = _read_header(stream)
+            there = archive.getinfo(entry).file_size - stream.tell()
     except (ValueError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise refuse(file, f"a NumPy array ({error})", column=name) from error
     if dtype.hasobject:
@@ -176,6 +181,16 @@ def _describe(archive: zipfile.ZipFile, file: str, entry: str) -> _Member:
         )
     if dtype.kind in "cV":
         raise refuse(file, f"real numbers or text, not {dtype}", column=name)
+    n_bytes = int(dtype.itemsize * np.prod(shape, dtype=object))
+    if n_bytes > there:
+        raise refuse(file, f"an array of {shape}; its bytes end early", column=name)
+    if fortran and len(shape) > 1 and n_bytes > MAX_WHOLE_BYTES:
+        raise refuse(
+            file,
+            f"an array in C order (numpy.ascontiguousarray), or one of at most {MAX_WHOLE_BYTES // 2**30} GiB",
+            column=name,
+            value=f"{n_bytes:,} bytes in Fortran order",
+        )
     return _Member(name, entry, shape, fortran, dtype)
 
 
