@@ -139,7 +139,7 @@ def test_text_is_embedded_by_the_model_that_is_named(
     choose(page, messages(tmp_path / "meant.csv"))
     way = page.get_by_label("Features of column message")
     way.click()
-    page.get_by_role("option", name="Meaning: sentence embeddings").click()
+    page.get_by_role("menuitem", name="Meaning: sentence embeddings").click()
     model = page.get_by_label("Model for column message")
     expect(model).to_have_value("sentence-transformers/all-MiniLM-L6-v2")
     model.fill("/no/such/model")
@@ -147,14 +147,15 @@ def test_text_is_embedded_by_the_model_that_is_named(
     expect(page.get_by_text("is no folder here")).to_be_visible()
     choose(page, tmp_path / "meant.csv")
     page.get_by_label("Features of column message").click()
-    page.get_by_role("option", name="Meaning: sentence embeddings").click()
+    page.get_by_role("menuitem", name="Meaning: sentence embeddings").click()
     page.get_by_label("Model for column message").fill(str(package.get_model_path()))
     start(page, "Meant")
     expect(page.get_by_text("Meant is ready")).to_be_visible(timeout=2 * IMPORT_TIMEOUT_MS)
     page.goto(f"{server.url}/p/meant/data")
     features = page.get_by_role("region", name="Feature transforms")
-    expect(features.get_by_text("sentence embedding of a transformer model")).to_be_visible()
-    expect(features.get_by_text("384")).to_be_visible()
+    what = features.get_by_text("sentence embedding of a transformer model")
+    expect(what).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(features.get_by_text("384", exact=True)).to_be_visible()
     assert importing.wrong == []
 
 

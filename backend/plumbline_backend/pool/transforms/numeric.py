@@ -14,6 +14,8 @@ from plumbline_backend.pool.transforms.base import Block
 
 CLIP = 1e6
 """Standard deviations at which a value is cut: keeps an outlier of 1e300 finite, changes nothing real."""
+COLUMNS_AT_ONCE = 16
+"""Columns whose moments are taken together: 16 of a sample of 50,000 are 6 MB."""
 
 
 class NumericTransform:
@@ -52,13 +54,10 @@ class NumericTransform:
             for name, column, width in zip(names, columns, self.widths_, strict=True)
             for j in range(width)
         )
-        x = to_matrix(columns).astype(np.float64)
+        x = to_matrix(columns)
         there = ~np.isnan(x)
         n = there.sum(axis=0)
-        filled = np.where(there, x, 0.0)
-        mean = filled.sum(axis=0) / np.maximum(n, 1)
-        variance = (np.where(there, x - mean, 0.0) ** 2).sum(axis=0) / np.maximum(n, 1)
-        median = np.array([np.median(x[there[:, j], j]) if n[j] else 0.0 for j in range(x.shape[1])])
+        mean, variance, median = _moments(x, there)
         std = np.sqrt(variance)
         resolution = np.abs(mean) * np.finfo(np.float32).eps
         varies = std > np.maximum(resolution, np.finfo(np.float32).tiny)
@@ -105,6 +104,24 @@ class NumericTransform:
         made.mean_, made.scale_ = arrays["mean"], arrays["scale"]
         made.median_, made.missing_index_ = arrays["median"], arrays["missing_index"]
         return made
+
+
+def _moments(x: NDArray[np.float32], there: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:
+    """Mean, variance and median of each column's values that are there; (w,) each, 0 where none is.
+
+    In float64, some columns at a time: a whole sample of 50,000 vectors of 1,536 numbers would take 0.6 GB per step.
+    """
+    mean, variance, median = np.zeros((3, x.shape[1]))
+    for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
+        part = slice(start, start + COLUMNS_AT_ONCE)
+        values, given = x[:, part].astype(np.float64), there[:, part]
+        n = np.maximum(given.sum(axis=0), 1)
+        mean[part] = np.where(given, values, 0.0).sum(axis=0) / n
+        variance[part] = (np.where(given, values - mean[part], 0.0) ** 2).sum(axis=0) / n
+        for j in range(values.shape[1]):
+            kept = values[given[:, j], j]
+            median[start + j] = np.median(kept) if len(kept) else 0.0
+    return mean, variance, median
 
 
 def to_matrix(columns: Sequence[pa.Array]) -> NDArray[np.float32]:
