@@ -43,7 +43,7 @@ class TextFeatures(Viewer):
     def models(self) -> dict[str, str]:
         """The model for each column that is to be embedded."""
         embedding = [name for name in self._names if self._ways[name].value == "embedding"]
-        return {name: typed(self._models[name]).strip() for name in embedding}
+        return {name: (typed(self._models[name]) or self._models[name].value).strip() for name in embedding}
 
     def chosen(self) -> tuple[FeaturePart, ...]:
         """A part for each column that is to be embedded."""
