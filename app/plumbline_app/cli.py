@@ -1,28 +1,27 @@
-"""The command line: serve, demo, import, export, doctor. Exit status 0: done, 1: failed, 2: refused input."""
+"""The command line: its own commands, and those of commands/. Exit status 0: done, 1: failed, 2: refused input."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from plumbline_app.commands.backup import backup
 from plumbline_app.commands.calibrate import calibrate
 from plumbline_app.commands.check_plugin import check_plugin
 from plumbline_app.commands.judges import judges_app
+from plumbline_app.commands.progress import follow
 from plumbline_app.commands.restore import restore
 from plumbline_app.commands.simulate import simulate
+from plumbline_app.commands.train import train
 from plumbline_app.doctor import examine
 from plumbline_backend.domain.errors import InputError, PlumblineError
-from plumbline_backend.domain.types import COLUMN_ROLES, Column, Job
+from plumbline_backend.domain.types import COLUMN_ROLES, Column
 from plumbline_backend.pool.chosen import embedded
 from plumbline_backend.pool.features import FeaturePart
 from plumbline_backend.registry import KINDS
@@ -47,6 +46,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 
 app.command()(calibrate)
+app.command()(train)
 app.command()(simulate)
 app.command()(backup)
 app.command()(restore)
@@ -135,7 +135,7 @@ def import_(
             file, name or file.stem, columns, label_use=label_use, kind=kind, text=question,  # type: ignore[arg-type]
             on_problem="skip" if skip_bad_rows else "refuse", features=_embedded(embed or []),
         )  # fmt: skip
-        done = _follow(opened, job)
+        done = follow(opened, job)
         result = dict(done.result or {})
     if as_json:
         print(json.dumps(result))
@@ -257,28 +257,6 @@ def _print_columns(columns: list[Column], as_json: bool) -> None:
         return
     for c in columns:
         print(f"{c.name:<32} {c.type:<12} {c.role:<10} {c.reason}")
-
-
-def _follow(workspace: Workspace, job: Job) -> Job:
-    """Show the job's progress on a terminal until it ends; an interrupt cancels it."""
-    with _bar() as bar:
-        task = bar.add_task(job.kind, total=1.0)
-        while True:
-            try:
-                return workspace.jobs.wait(job.id, timeout_s=0.2)
-            except TimeoutError:
-                current = workspace.jobs.get(job.id)
-                bar.update(task, completed=current.progress, description=current.message)
-            except KeyboardInterrupt:
-                workspace.jobs.cancel(job.id)
-                raise
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    columns: tuple[Any, ...] = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        yield bar
 
 
 def _plain(error: Exception) -> str:

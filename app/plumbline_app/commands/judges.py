@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plumbline_app.commands.progress import progress_bar
+from plumbline_app.commands.progress import follow
 from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
     from plumbline_backend.domain.grades import GradingJudge
-    from plumbline_backend.domain.types import Job
     from plumbline_backend.grading import GradingProject
     from plumbline_backend.workspace import Workspace
 
@@ -73,7 +72,7 @@ def import_(
         job = opened.start_import_outputs(
             file, name or file.stem, chosen, on_problem="skip" if skip_bad_rows else "refuse"
         )
-        result = dict(_follow(opened, job).result or {})
+        result = dict(follow(opened, job).result or {})
     if as_json:
         print(
             json.dumps({key: result[key] for key in ("slug", "n_items", "n_skipped", "n_alike", "problems")})
@@ -151,7 +150,7 @@ def run(
         to_run = _chosen(found, judge)
         agree_on_cost(found, to_run, again, yes, budget)
         for chosen in to_run:
-            job = _follow(opened, found.run_judge(chosen.id, again=again))
+            job = follow(opened, found.run_judge(chosen.id, again=again))
             counts = dict(job.result or {})["counts"]
             row = {"judge": chosen.name, "kind": chosen.kind, **counts}
             if calibrated_in is not None:
@@ -194,20 +193,6 @@ def _opened(workspace: Path, database: str | None) -> Workspace:
     from plumbline_backend.workspace import open_workspace  # a second to import; align does without
 
     return open_workspace(workspace, database_url=database)
-
-
-def _follow(workspace: Workspace, job: Job) -> Job:
-    """Show the job's progress until it ends; an interrupt cancels it."""
-    with progress_bar() as show:
-        while True:
-            try:
-                return workspace.jobs.wait(job.id, timeout_s=0.2)
-            except TimeoutError:
-                current = workspace.jobs.get(job.id)
-                show(current.progress, current.message)
-            except KeyboardInterrupt:
-                workspace.jobs.cancel(job.id)
-                raise
 
 
 def _chosen(project: GradingProject, names: list[str] | None) -> list[GradingJudge]:

@@ -1,12 +1,17 @@
-"""A progress bar on a terminal, and nothing where there is none."""
+"""A progress bar on a terminal, and nothing where there is none; a job followed by one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from plumbline_backend.domain.types import Job
+    from plumbline_backend.workspace import Workspace
 
 
 @contextmanager
@@ -17,3 +22,20 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda done, message: bar.update(task, completed=done, description=message)
+
+
+def follow(workspace: Workspace, job: Job) -> Job:
+    """Show the job's progress on a terminal until it has ended; an interrupt cancels it.
+
+    Raises JobFailedError with the job's words when it failed.
+    """
+    with progress_bar() as show:
+        while True:
+            try:
+                return workspace.jobs.wait(job.id, timeout_s=0.2)
+            except TimeoutError:
+                current = workspace.jobs.get(job.id)
+                show(current.progress, current.message)
+            except KeyboardInterrupt:
+                workspace.jobs.cancel(job.id)
+                raise
