@@ -29,7 +29,7 @@ from plumbline_backend.heads.linear_softmax import LinearSoftmax
 
 N, D = 10_000, 384
 MORE = 10
-LADDER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7)
+LADDER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7)
 WITHIN = 1e-5
 Solve = Callable[[float], tuple[NDArray[Any], NDArray[Any]]]
 """A tolerance to weights (K, D) and bias (K,)."""

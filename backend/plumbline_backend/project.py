@@ -358,7 +358,10 @@ class Project:
         return self._store.questions.history(self._question_id)
 
     def _edit(self, edit: Callable[[Question], schema.Edited], by: str) -> Question:
-        question, change = edit(self.question())
+        before = self.question()
+        question, change = edit(before)
+        if question == before:
+            return before  # a field that was left as it was: no version, nothing for the history
         saved = self._store.questions.save(question, change, by)
         self.loop.fit_soon()
         return saved

@@ -249,6 +249,8 @@ def test_class_edits_carry_the_judgements_along(digits):
     assert after.n_by_class[three] == before.get(three, 0) + before.get(eight, 0)
     assert eight not in after.n_by_class
     assert after.model.metrics["classes"].count(eight) == 0
+    version = digits.question().version
+    assert digits.edit_class(three, name="3", by="me").version == version, "nothing changed, nothing is kept"
     changes = [change.change for change in digits.question_history()]
     assert changes[0] == "merged class 'eight' into '3'"
     assert changes[1] == "class '8': name '8' to 'eight'"

@@ -264,7 +264,7 @@ def test_order_colour_key_and_words_of_a_class_are_edited(
     label.press("Tab")
     expect(sheet.get_by_role("alert")).to_contain_text("'c'")
     sheet.get_by_text("History of changes").click()
-    expect(sheet.locator(".changes li")).to_have_count(6)  # two classes added, then four edits
+    expect(sheet.locator(".changes li")).to_have_count(7)  # created, two classes added, four edits
     label.press("Escape")
     expect(answers).to_contain_text(["complaint", "praise"])
     edited = own_server.opened("mail", "checker")["question"]["classes"][0]
