@@ -14,6 +14,7 @@ from plumbline_app.components.advice import calibration_sentence, headline, on_s
 from plumbline_app.components.figures import Tile, facts, tiles
 from plumbline_app.components.grid import interval_cell
 from plumbline_app.components.import_review import cell, preview_table, role_mistakes, summary
+from plumbline_app.components.judge_run import model_in_words
 from plumbline_app.components.layout import fill, place
 from plumbline_app.components.model_tables import class_rows, run_rows, stored_interval, training_facts
 from plumbline_app.components.words import sentence
@@ -23,7 +24,10 @@ from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.metrics import evaluate
 from plumbline_backend.domain.types import Column, Interval, LabelClass, ModelVersion
 from plumbline_backend.importers.source import Preview
+from plumbline_backend.jobs.executors import InlineExecutor
+from plumbline_backend.judges.llm_judge import set_budget
 from plumbline_backend.project import LoopStatus
+from plumbline_backend.workspace import open_workspace
 
 SCRIPT = "<script>window.hacked = 1</script>"
 UNKNOWN = Interval(float("nan"), 0.0, 1.0, 0)
@@ -210,3 +214,25 @@ def test_an_address_gives_text_as_text_and_nothing_that_cannot_be(
     search: str, expected: dict[str, Any]
 ) -> None:
     assert from_address(Looking(), ["q", "page", "state"], search) == expected
+
+
+@pytest.mark.parametrize(
+    ("usd", "tokens", "told"),
+    [
+        (3.5, None, "m answers, within $3.50 a run."),
+        (None, 9000, "m answers, within 9,000 tokens a run."),
+        (3.5, 9000, "m answers, within $3.50 and 9,000 tokens a run."),
+        (None, None, "m answers, within no limit a run."),
+    ],
+)
+def test_a_budget_of_either_kind_is_said(tmp_path, usd, tokens, told):
+    """One that was formatted without being there broke the Judges page of its project for good."""
+    (tmp_path / "o.jsonl").write_text('{"output": "x"}\n')
+    settings = {"llm_base_url": "http://127.0.0.1:9", "llm_model": "m", "llm_key_env": ""}
+    prices = {"llm_price_in": 1.0, "llm_price_out": 1.0}
+    with open_workspace(
+        tmp_path / "ws", executor=InlineExecutor(), settings={**settings, **prices}
+    ) as workspace:
+        project = workspace.import_outputs(tmp_path / "o.jsonl", "o")
+        set_budget(project, usd, tokens)
+        assert model_in_words(project) == (True, told)

@@ -37,9 +37,9 @@ def model_in_words(project: GradingProject) -> tuple[bool, str]:
             "The scripted model answers, by surface rules: it is no language model, and only for trials.",
         )
     usd, tokens = llm_judge.budget_of(project, endpoint)
-    limits = " and ".join(
-        [f"${usd:,.2f}"] * (usd is not None) + [f"{tokens:,} tokens"] * (tokens is not None)
-    )
+    known = [] if usd is None else [f"${usd:,.2f}"]
+    known += [] if tokens is None else [f"{tokens:,} tokens"]
+    limits = " and ".join(known)
     prices = "" if endpoint.prices_known else " Its prices are not known, so costs are counted in tokens."
     return True, f"{endpoint.model} answers, within {limits or 'no limit'} a run.{prices}"
 
