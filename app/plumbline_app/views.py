@@ -76,8 +76,10 @@ PARTS: dict[str, frozenset[str]] = {
     ),
     "desk.health": frozenset({"running", "last", "conflicts", "changed_minds", "balance", "features"}),
     "desk.health.features": frozenset({"running", "last", "shift"}),
-    "trust": frozenset({"measured", "judges", "predictions", "operating_point"}),
-    "desk.trust": frozenset({"measured", "judges", "annotators", "predictions", "scope", "operating_point"}),
+    "trust": frozenset({"measured", "judges", "predictions", "operating_point", "decided"}),
+    "desk.trust": frozenset(
+        {"measured", "judges", "annotators", "predictions", "scope", "operating_point", "decided"}
+    ),
     "desk.trust.scope": frozenset({"chosen", "kept", "last", "outside_class"}),
     "desk.team": frozenset({"progress", "agreement", "disputes", "overlap", "is_blind", "comments"}),
     "desk.batches": frozenset(),

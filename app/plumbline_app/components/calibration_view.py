@@ -101,8 +101,10 @@ class CalibrationView(Viewer):
             parts.append(card("Sets of classes that hold the right one at a promised rate", below, sets))
         classes = Grid(caption="Figures per class", rows_height=TABLE_PX)
         classes.show(words.CLASS_COLUMNS, words.class_rows(view, state))
-        per_class = card("Classes", f"{said}; n = {view['n_shown']:,}; sets by APS at 90 %.", classes)
-        parts.append(side_by_side(per_class, self._operating(view, state, said), narrow_px=480))
+        n_classes, listed = view["n_classes"], len(view["classes"])
+        part = f" The first {listed:,} of {n_classes:,} classes are listed." if listed < n_classes else ""
+        per_class = card("Classes", f"{said}; n = {view['n_shown']:,}; sets by APS at 90 %.{part}", classes)
+        parts.append(side_by_side(per_class, self._operating(view, state_name, said), narrow_px=480))
         parts.append(self._slices(view, state, said))
         return parts
 
@@ -128,9 +130,8 @@ class CalibrationView(Viewer):
             ]
         return card("Calibrators", below, table, *actions)
 
-    def _operating(self, view: Mapping[str, Any], state: Mapping[str, Any], said: str) -> Viewable:
-        names = view["classes"][: len(state["thresholds"])]
-        return OperatingCard(view["key"], names, state["thresholds"], said, self._t, self._points).__panel__()
+    def _operating(self, view: Mapping[str, Any], state_name: str, said: str) -> Viewable:
+        return OperatingCard(view, state_name, said, self._t, self._points).__panel__()
 
     def _slices(self, view: Mapping[str, Any], state: Mapping[str, Any], said: str) -> Viewable:
         rows = words.slice_rows(state)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure
 
 from plumbline_app.components.charts import frame, hover, legend_below, percent, percent_axis
 from plumbline_app.theme import Tokens
+from plumbline_backend.domain.calibration_scores import CostCurve
 
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 MARKERS = ("circle", "diamond", "square", "triangle")
@@ -43,17 +43,10 @@ def risk_coverage(curves: Sequence[tuple[str, Sequence[Sequence[float]], int]], 
     return plot
 
 
-def cost_curve(
-    name: str, counts: Mapping[str, Sequence[int]], cost_fp: float, cost_fn: float, chosen: float, t: Tokens
-) -> figure:
-    """Cost per item of saying `name` from each threshold on, with the Bayes threshold and the chosen one.
-
-    counts: hits and alarms (n_thresholds,) at thresholds spread evenly over [0, 1].
-    """
-    hits, alarms = np.array(counts["hits"]), np.array(counts["alarms"])
-    n, bayes = int(hits[0] + alarms[0]), cost_fp / (cost_fp + cost_fn)
-    grid = np.linspace(0, 1, len(hits))
-    cost = (cost_fp * alarms + cost_fn * (hits[0] - hits)) / max(n, 1)
+def cost_curve(name: str, curve: CostCurve, chosen: float, t: Tokens) -> figure:
+    """Cost per item of saying `name` from each threshold on, with the Bayes threshold and the chosen one."""
+    hits, alarms, cost = curve.hits, curve.alarms, curve.cost
+    n = int(hits[0] + alarms[0])
     plot = frame(
         f"Cost of deciding for {name}",
         f"per item, n = {n:,} of which {int(hits[0]):,} have it; dotted: best if the probabilities are true",
@@ -63,7 +56,7 @@ def cost_curve(
     )
     source = ColumnDataSource(
         {
-            "threshold": grid,
+            "threshold": curve.threshold,
             "cost": cost,
             "recall": [f"{h:,} of {hits[0]:,}" for h in hits],
             "alarms": [f"{a:,} of {alarms[0]:,}" for a in alarms],
@@ -73,7 +66,7 @@ def cost_curve(
     line = plot.line("threshold", "cost", source=source, line_color=t.primary, line_width=2.5)
     top = float(cost.max()) * 1.05 or 1.0
     plot.line(
-        [bayes] * 2,
+        [curve.bayes] * 2,
         [0, top],
         line_color=t.control,
         line_dash="dotted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import panel as pn
@@ -15,8 +15,8 @@ from plumbline_app.components.words import sentence
 from plumbline_app.theme import Tokens
 from plumbline_backend.domain.calibration_scores import bayes_threshold
 from plumbline_backend.domain.errors import InputError, PlumblineError
-from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.trust.measured import OperatingChoice
+from plumbline_backend.trust.thresholds import Decided
 
 
 class OperatingPoints(Protocol):
@@ -28,39 +28,45 @@ class OperatingPoints(Protocol):
     def choose_operating_point(self, key: str, chosen: OperatingChoice) -> None:
         """Keep it. Raises PlumblineError."""
 
+    def decided(self, view: Mapping[str, Any], state: str, chosen: OperatingChoice) -> Decided:
+        """What it would have cost on the shown items. Raises PlumblineError."""
+
 
 class OperatingCard(Viewer):
     """A class, two costs and a threshold: what deciding by them would have cost on the shown items; and keeping it."""
 
     def __init__(
         self,
-        key: str,
-        names: Sequence[str],
-        counts: Sequence[Mapping[str, Sequence[int]]],
+        view: Mapping[str, Any],
+        state: str,
         said: str,
         t: Tokens,
         points: OperatingPoints,
     ) -> None:
         super().__init__()
-        self._key, self._counts, self._t, self._said, self._points = key, counts, t, said, points
-        kept = points.operating_point(key)
-        at = list(names).index(kept.label_class) if kept and kept.label_class in names else len(names) - 1
+        self._view, self._state, self._t, self._said, self._points = view, state, t, said, points
+        self._key, names = str(view["key"]), list(view["classes"])
+        kept = points.operating_point(self._key)
+        at = names.index(kept.label_class) if kept and kept.label_class in names else len(names) - 1
         self._class = choice("Class", {name: i for i, name in enumerate(names)}, at, width=200)
         self._fp = text_field("Cost of a false alarm", f"{kept.cost_fp:g}" if kept else "1", width=150)
         self._fn = text_field("Cost of a miss", f"{kept.cost_fn:g}" if kept else "1", width=150)
         self._at = text_field(
-            "Threshold", f"{kept.threshold:g}" if kept else "", placeholder="the cheapest if true", width=150
+            "Threshold", repr(kept.threshold) if kept else "", placeholder="the cheapest if true", width=150
         )
         self._kept = sentence(_kept_words(kept))
         self._chart = place()
         self._said_of_it = sentence("")
         for field in (self._class, self._fp, self._fn, self._at):
             field.param.watch(lambda _: self._draw(), "value")
-        self._names = list(names)
+        self._names = names
 
     def __panel__(self) -> Viewable:
         self._draw()
-        below = f"{self._said}. One class against the rest."
+        below = (
+            f"{self._said}. One class against the rest. A kept threshold is a note for whoever decides by these "
+            "probabilities: predictions and exports go on giving the likeliest class."
+        )
         fields = line(self._class, self._fp, self._fn, self._at, **{"padding-top": "8px"})
         keep = line(button("Keep this threshold", self._keep), self._kept)
         return card("Threshold and cost", below, fields, self._said_of_it, keep, self._chart)
@@ -89,24 +95,19 @@ class OperatingCard(Viewer):
     def _draw(self) -> None:
         try:
             chosen = self._chosen()
-        except InputError as error:
+            point, curve = self._points.decided(self._view, self._state, chosen)
+        except PlumblineError as error:
             self._said_of_it.object = sentence(str(error)).object
             return
-        at, cost_fp, cost_fn = chosen.threshold, chosen.cost_fp, chosen.cost_fn
-        bayes = bayes_threshold(cost_fp, cost_fn)
-        counts = self._counts[self._class.value]
-        place_of = min(round(at * (len(counts["hits"]) - 1)), len(counts["hits"]) - 1)
-        hits, alarms = counts["hits"][place_of], counts["alarms"][place_of]
-        n_yes, n = counts["hits"][0], counts["hits"][0] + counts["alarms"][0]
-        recall, precision = wilson(hits, n_yes), wilson(hits, hits + alarms)
-        cost = (cost_fp * alarms + cost_fn * (n_yes - hits)) / max(n, 1)
+        cost = point.cost
         self._said_of_it.object = sentence(
-            f"From {at:.2f} on: {_share('found', recall)}; {_share('right when said', precision)}; cost {cost:.4f} per "
-            f"item. If the probabilities are true, {bayes:.3f} is the cheapest."
+            f"From {chosen.threshold:.6g} on: {_share('found', point.recall)}; "
+            f"{_share('right when said', point.precision)}; cost {cost.value:.4f} per item ({cost.low:.4f} to "
+            f"{cost.high:.4f}, n = {cost.n:,}). If the probabilities are true, {curve.bayes:.3f} is the cheapest; on "
+            f"these items {curve.cheapest:.3f} was."
         ).object
-        name = self._names[self._class.value]
         fill(self._chart)
-        fill(self._chart, _chart(cost_curve(name, counts, cost_fp, cost_fn, at, self._t)))
+        fill(self._chart, _chart(cost_curve(chosen.label_class, curve, chosen.threshold, self._t)))
 
 
 def _share(what: str, interval: Any) -> str:
@@ -127,7 +128,7 @@ def _kept_words(kept: OperatingChoice | None) -> str:
     if kept is None:
         return "No threshold is kept yet."
     costs = f"false alarm {kept.cost_fp:g}, miss {kept.cost_fn:g}"
-    return f"Kept: {kept.label_class} from {kept.threshold:.3g} on ({costs})."
+    return f"Kept: {kept.label_class} from {kept.threshold:.6g} on ({costs})."
 
 
 def _chart(figure: Any) -> Viewable:

@@ -111,12 +111,17 @@ def risk_coverage(cells: Cells, n_points: int = CURVE_POINTS) -> list[RiskPoint]
 
 
 class CostCurve(NamedTuple):
-    """Cost per item of saying yes from each threshold (n_points,) on; `cheapest` is the one that cost least here."""
+    """Cost per item of saying yes from each threshold (n_points,) on; `cheapest` is the one that cost least here.
+
+    hits, alarms: (n_points,) items that it happened to and others for which yes is said.
+    """
 
     threshold: NDArray[np.float64]
     cost: NDArray[np.float64]
     cheapest: float
     bayes: float
+    hits: NDArray[np.int64]
+    alarms: NDArray[np.int64]
 
 
 class OperatingPoint(NamedTuple):
@@ -157,7 +162,7 @@ def cost_curve(
     missed = np.searchsorted(yes, grid, side="left")
     alarms = len(no) - np.searchsorted(no, grid, side="left")
     cost = (cost_fp * alarms + cost_fn * missed) / len(proba)
-    return CostCurve(grid, cost, float(grid[cost.argmin()]), bayes)
+    return CostCurve(grid, cost, float(grid[cost.argmin()]), bayes, len(yes) - missed, alarms)
 
 
 def operating_point(

@@ -23,6 +23,7 @@ from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
 from plumbline_backend.trust.outside import read_predictions
 from plumbline_backend.trust.predictions import Predictions
+from plumbline_backend.trust.thresholds import Decided, decided
 
 MIN_ITEMS = 20
 """Below this nothing is fitted or shown: ten items on either side say nothing about a rate."""
@@ -132,12 +133,16 @@ class MeasuredJudges(ABC):
         )
 
     def measured(self) -> list[dict[str, Any]]:
-        """What the page draws of each judge of the newest finished run; empty before the first."""
+        """What the page draws of each judge of the newest finished run, and its folder; empty before the first."""
         runs = sorted((self.folder / "runs").glob("*/measured.json"), key=lambda path: path.stat().st_mtime)
         if not runs:
             return []
         judges: list[dict[str, Any]] = json.loads(runs[-1].read_text(encoding="utf-8"))["judges"]
-        return judges
+        return [{**each, "folder": str(runs[-1].parent)} for each in judges]
+
+    def decided(self, view: Mapping[str, Any], state: str, chosen: OperatingChoice) -> Decided:
+        """What this threshold would have cost on the shown items of a judge in one state. Raises as `decided`."""
+        return decided(view, state, chosen.label_class, chosen.threshold, chosen.cost_fp, chosen.cost_fn)
 
     def operating_point(self, key: str) -> OperatingChoice | None:
         """The threshold that was chosen for this judge; None before."""

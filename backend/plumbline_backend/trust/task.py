@@ -9,12 +9,13 @@ from typing import Any
 
 from plumbline_backend.trust.calibration import run_calibration, split_rows
 from plumbline_backend.trust.outside import read_predictions
+from plumbline_backend.trust.thresholds import keep_shown
 from plumbline_backend.trust.view import page_view
 
 
 def measure(spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Mapping[str, Any]:
     """spec: judges [{"key", "name", "file"}], split, calibrators (None: all), seed, out. Returns the written file."""
-    views = []
+    views, out = [], Path(spec["out"])
     judges = spec["judges"]
     for done, judge in enumerate(judges):
         predictions = read_predictions(Path(judge["file"]))
@@ -24,10 +25,8 @@ def measure(spec: Mapping[str, Any], report: Callable[[float, str], None]) -> Ma
             report((done + progress) / len(judges), f"{name}: {message}")
 
         run = run_calibration(predictions, fit, words, spec["calibrators"], spec["seed"], tell)
-        views.append(
-            {**page_view(run), "key": judge["key"], "name": judge["name"], "why": judge.get("why", "")}
-        )
-    out = Path(spec["out"])
+        named = {"key": judge["key"], "name": judge["name"], "why": judge.get("why", "")}
+        views.append({**page_view(run), **named, "shown": keep_shown(run, out.parent, f"shown-{done}")})
     half_done = out.with_suffix(".half")
     half_done.write_text(json.dumps({"judges": views}, allow_nan=False), encoding="utf-8")
     half_done.rename(out)

@@ -17,18 +17,16 @@ from plumbline_backend.trust.calibration import CalibrationRun
 from plumbline_backend.trust.comparison import FOLDS
 from plumbline_backend.trust.document import as_json
 from plumbline_backend.trust.predictions import Predictions
+from plumbline_backend.trust.thresholds import AS_GIVEN
 
 PROMISED = 0.9
 MOST_SLICES = 40
 MOST_CLASSES = 1_000
-THRESHOLDS = 101
-MOST_THRESHOLD_CLASSES = 60
-"""Classes for which cost curves travel to the page; each is 200 counts."""
 
 
 def page_view(run: CalibrationRun) -> dict[str, Any]:
     """The JSON document of a run, and under "states" what was given and what the chosen calibrator makes of it."""
-    states = {"as given": _state(run, run.before, run.fit.proba, run.shown.proba)}
+    states = {AS_GIVEN: _state(run, run.before, run.fit.proba, run.shown.proba)}
     chosen = run.after.get(run.comparison.chosen)
     if chosen is not None:
         states[chosen.name] = _state(run, chosen.summary, threshold_proba(run, chosen.name), chosen.proba)
@@ -64,7 +62,6 @@ def _state(
             for n, figure in zip(summary.n_true[:MOST_CLASSES], summary.per_class, strict=False)
         ],
         "slices": _slices(run.shown, proba),
-        "thresholds": _thresholds(run.shown, proba),
         "sets": _sets(run, fit, proba),
     }
 
@@ -85,22 +82,6 @@ def _slices(shown: Predictions, proba: NDArray[np.float64]) -> list[dict[str, An
         }
         for each in found[:MOST_SLICES]
     ]
-
-
-def _thresholds(shown: Predictions, proba: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Per class the items that have it and those that do not whose probability reaches each of 0, 0.01, ..., 1."""
-    grid = np.linspace(0, 1, THRESHOLDS)
-    rows = []
-    for k in range(min(proba.shape[1], MOST_THRESHOLD_CLASSES)):
-        has = shown.targets[:, k] > 0 if shown.multi_label else shown.targets == k
-        yes, no = np.sort(proba[has, k]), np.sort(proba[~has, k])
-        rows.append(
-            {
-                "hits": (len(yes) - np.searchsorted(yes, grid, side="left")).tolist(),
-                "alarms": (len(no) - np.searchsorted(no, grid, side="left")).tolist(),
-            }
-        )
-    return rows
 
 
 def _sets(run: CalibrationRun, fit: NDArray[np.float64], proba: NDArray[np.float64]) -> list[dict[str, Any]]:

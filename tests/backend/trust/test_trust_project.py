@@ -72,7 +72,8 @@ def test_a_run_is_kept_and_replaced(project: Project) -> None:
     gaps = np.abs(np.array(state["bins"]["accuracy"]) - state["bins"]["confidence"])
     count = np.array(state["bins"]["count"])
     assert gaps @ count / count.sum() == pytest.approx(view["before"]["ece"]["value"])
-    assert state["thresholds"][3]["hits"][0] + state["thresholds"][3]["alarms"][0] == 40
+    everything = trust.decided(view, "as given", OperatingChoice("3", 0.0, 1.0, 1.0))
+    assert everything.curve.hits[0] + everything.curve.alarms[0] == everything.point.n_yes == 40
     assert len(list((trust.folder / "runs").iterdir())) == 1
 
 
@@ -252,6 +253,36 @@ def test_a_comparison_runs_beside_and_is_kept(project: Project) -> None:
         )
     finally:
         scope.choose("")
+
+
+def test_figures_of_a_threshold_are_its_own_and_not_those_of_the_nearest_hundredth(
+    project: Project, tmp_path: Path
+) -> None:
+    """Class 1 states .333 and .337 for 10 items each, right for the former: from .335 on only alarms are raised.
+
+    The misses are 10 of 40 items at cost 2, the alarms 10 at cost 1: (20 + 10) / 40 = .75.
+    """
+    high = np.repeat([0.333, 0.337, 0.1, 0.1], 10)
+    labels = np.repeat([1, 0, 0, 0], 10)
+    file = tmp_path / "close.npz"
+    classes = 70
+    probs = np.zeros((80, classes))
+    probs[:, 1] = np.tile(high, 2)
+    probs[:, 0] = 1 - probs[:, 1]
+    np.savez(file, probs=probs, labels=np.tile(labels, 2))
+    judge = project.desk.trust.add_outside(file, "close.npz")
+    project.wait(project.desk.trust.start([judge.key], "half", ["temperature"]))
+    (view,) = project.desk.trust.measured()
+    found = project.desk.trust.decided(view, "as given", OperatingChoice("1", 0.335, 1.0, 2.0))
+    assert found.point.cost.value == pytest.approx(0.75)
+    assert found.point.cost.low < 0.75 < found.point.cost.high
+    assert (found.point.recall.value, found.point.precision.value, found.point.n_yes) == (0.0, 0.0, 10)
+    last = project.desk.trust.decided(view, "as given", OperatingChoice("69", 0.5, 1.0, 1.0))
+    assert last.point.cost.value == 0
+    with pytest.raises(NotFoundError, match="measured anew since"):
+        project.desk.trust.decided(
+            {**view, "folder": str(tmp_path)}, "as given", OperatingChoice("1", 0.5, 1, 1)
+        )
 
 
 def test_an_operating_point_is_kept_for_each_judge(project: Project) -> None:
