@@ -1,8 +1,10 @@
 """Time and extra memory of one query of ten, for every strategy, beside scikit-activeml, modAL and small-text.
 
-    python benchmarks/query_time.py [--items 10000 100000 1000000] [--features 64] [--again]
+    python benchmarks/query_time.py [--items 10000 100000 1000000] [--features 64] [--again] [--quick]
 
 Rows that are measured stay in the result file, so that a long run can be made in pieces; `--again` measures anew.
+Every row is measured in a process of its own: what an earlier row has freed would hide what a later one takes.
+`--quick` takes 2,000 items and one round, prints the rows and writes nothing.
 10 classes, 100 labelled items, float32 features in memory, a fitted head; scoring the pool is part of the query. CPU
 seconds of one thread count, because they do not depend on what else the machine does; the median of the rounds is
 given. Libraries that are not installed are named as such; calls that their own figures put above two minutes or ten
@@ -17,7 +19,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -43,6 +47,7 @@ TOO_SLOW = {
 """Largest pools for which a call is made: badge takes 10 GB at a million, typiclust 10 s and more from 100,000 on,
 small-text's entropy 23 s at 100,000."""
 Query = Callable[[], Any]
+Key = tuple[int, str, str]
 
 
 def main() -> None:
@@ -52,22 +57,44 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="measure what was measured before, too")
+    parser.add_argument("--quick", action="store_true", help="2,000 items, one round, nothing is written")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    threadpool_limits(1)
+    if options.quick:
+        for key in _keys(2_000, options.features, {}):
+            print(_apart(key, options.features, 1), flush=True)
+        return
     name = "query_time" if options.features == 64 else f"query_time_{options.features}"
     path = RESULTS / f"{name}.json"
     kept = json.loads(path.read_text())["rows"] if path.exists() else []
     rows = {(row["items"], row["library"], row["strategy"]): row for row in kept}
     missing: dict[str, str] = {}
     for n in options.items:
-        x, y = pool(n, options.features)
-        for library, strategy, query in queries(x, y, missing):
-            if options.again or (n, library, strategy) not in rows:
-                row = measured(library, strategy, n, options.features, query, options.rounds)
-                rows[n, library, strategy] = row
-                print(row, flush=True)
+        for key in _keys(n, options.features, missing):
+            if options.again or key not in rows:
+                rows[key] = _apart(key, options.features, options.rounds)
+                print(rows[key], flush=True)
                 _write(name, rows, missing)
+
+
+def _keys(n: int, d: int, missing: dict[str, str]) -> list[Key]:
+    """(items, library, strategy) of every row, found on a small pool: the size decides only what is too slow."""
+    found = [(library, strategy) for library, strategy, _ in queries(*pool(1_000, d), missing)]
+    return [(n, *each) for each in found if n <= TOO_SLOW.get(each, 10**9)]
+
+
+def _apart(key: Key, d: int, rounds: int) -> dict[str, Any]:
+    """The row of one query, measured in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_row, key, d, rounds).result()
+
+
+def _row(key: Key, d: int, rounds: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    n, library, strategy = key
+    x, y = pool(n, d)
+    (query,) = (query for *named, query in queries(x, y, {}, library) if named == [library, strategy])
+    return measured(library, strategy, n, d, query, rounds)
 
 
 def _write(
@@ -111,15 +138,17 @@ def measured(library: str, strategy: str, n: int, d: int, query: Query, rounds: 
 
 
 def queries(
-    x: NDArray[np.float32], y: NDArray[np.int64], missing: dict[str, str]
+    x: NDArray[np.float32], y: NDArray[np.int64], missing: dict[str, str], only: str = ""
 ) -> Iterator[tuple[str, str, Query]]:
-    """(library, strategy, query) for everything that can be run on this pool."""
+    """(library, strategy, query) for everything that can be run on this pool; only: of one library."""
     head = LinearSoftmax().fit(x[:LABELLED], y[:LABELLED], CLASSES)
     prompts = np.random.default_rng(1).normal(size=(4, CLASSES, x.shape[1]))
     texts = Descriptions(prompts, 0, x.shape[1])
     for name in STRATEGIES.names():
         yield "plumbline", name, partial(ours, name, x, y, head, texts)
     for library, make in (("scikit-activeml", skactiveml), ("modAL", modal), ("small-text", small_text)):
+        if only and only != library:
+            continue
         try:
             found = make(x, y)
         except ImportError as error:
