@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from common import environment, peak_extra_mib, write
-from plumbline_backend.heads.z_loss import ZLossWeights, sampled_softmax_step
+from plumbline_backend.heads.class_sampling import Sampled
+from plumbline_backend.heads.z_loss import ZLossWeights
 from plumbline_kernels import linear_cross_entropy
 
 D = 128
@@ -31,7 +32,8 @@ def main() -> None:
     draw = np.random.default_rng(0)
     weight = draw.normal(size=(options.classes, D)) * 0.05
     features, targets = draw.normal(size=(64, D)), draw.integers(options.classes, size=64)
-    z = ZLossWeights(weight)
+    z, sampled = ZLossWeights(weight), Sampled(weight, "softmax", 1, 8192, 0.1)
+    share = np.ones(64)
     full = torch.from_numpy(weight.astype(np.float32)).requires_grad_()
     x, y = torch.from_numpy(features.astype(np.float32)), torch.from_numpy(targets)
 
@@ -44,7 +46,7 @@ def main() -> None:
     tasks: dict[str, tuple[Callable[[], Any], int]] = {
         "Z-loss, one item": (lambda: z.step(features[0], int(targets[0]), 0.1), options.steps),
         "sampled softmax, 64 items, 8,192 classes": (
-            lambda: sampled_softmax_step(weight, features, targets, 8192, 0.1, draw),
+            lambda: sampled.step(features, targets, share, draw),
             options.steps,
         ),
         "full softmax, one item": (softmax, 3),

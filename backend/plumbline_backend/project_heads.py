@@ -80,14 +80,16 @@ class ProjectHeads:
         shape = (len(training.items), self._project.pool.features.d, max(2, len(classes)))
         known = self._project.loop.known_to_head()
         free, found = free_mib(), []
-        offered = self._project.loop.kind.heads
-        for name in offered or (
-            each for each in HEADS.names() if not getattr(HEADS.get(each), "ORDERED", False)
-        ):
+        for name in self.names():
             kind = HEADS.get(name)
             refused = _refused(kind, shape, known)
             found.append(HeadOption(name, kind.explanation, kind.estimate(*shape), refused, free))
         return found
+
+    def names(self) -> Sequence[str]:
+        """The heads that answer questions of the project's kind."""
+        unordered = [each for each in HEADS.names() if not getattr(HEADS.get(each), "ORDERED", False)]
+        return self._project.kind.heads or unordered
 
     @property
     def recipe(self) -> Recipe:
@@ -99,11 +101,19 @@ class ProjectHeads:
     ) -> None:
         """Train this head, with this recipe (None: the one in force), from the next training on, which is due at once.
 
-        Raises InputError on a head, setting or option that does not exist, that the head cannot follow, or that the
-        project has no data for.
+        Raises InputError on a head, setting or option that does not exist, that this kind of question or the head has
+        no use for, or that the project has no data for.
         """
-        loop = self._project.loop
+        loop, kind = self._project.loop, self._project.kind
         options = self.recipe if recipe is None else Recipe.parse(recipe)
+        if name not in self.names():
+            offered = did_you_mean(name, self.names())
+            raise InputError(f"head {name!r} does not answer questions of the kind {kind.title!r}; {offered}")
+        if options.changed() and not kind.also_a_choice:
+            raise InputError(
+                f"training options {', '.join(options.changed())} are for questions with one class per item; the head "
+                f"{name!r} of the kind {kind.title!r} has settings of its own"
+            )
         given = {**options.head_settings(name), **(settings or {})}
         make_head(name, {**loop.known_to_head(), "unlabelled": ()}, given)
         self._check_material(options)

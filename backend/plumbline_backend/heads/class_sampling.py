@@ -16,7 +16,8 @@ class Sampled:
     """`weight` (K, d), trained by row-wise Adagrad against a batch's own classes and `n_sampled` others.
 
     Logits of drawn classes are raised by log((K - m) / drawn), m the batch's classes, so that the sum over them
-    estimates that over all. Memory: batch x (m + n_sampled) beside two arrays of K and the weights.
+    estimates that over all. Memory: batch x (m + n_sampled) beside two arrays of K and the weights. Source: Bengio and
+    Senecal 2008; Jean et al. 2015.
     """
 
     def __init__(self, weight: Matrix, loss: str, k: int, n_sampled: int, rate: float) -> None:

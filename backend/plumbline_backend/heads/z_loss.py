@@ -126,39 +126,3 @@ class _Scalars(NamedTuple):
     squares: float
     own: float
     deviation: float
-
-
-def sampled_softmax_step(
-    weight: NDArray[np.floating],
-    features: NDArray[np.floating],
-    targets: NDArray[np.integer],
-    n_sampled: int,
-    rate: float,
-    rng: np.random.Generator,
-) -> float:
-    """One step on a batch against its own classes and `n_sampled` uniformly drawn others; changes `weight` in place.
-
-    Logits of drawn classes are raised by log((K - m) / n_sampled), m the batch's classes, so that the sum over them
-    estimates that over all. Memory: batch x (m + n_sampled) beside `weight`. Returns the mean loss before the step.
-    Source: Bengio and Senecal 2008; Jean et al. 2015. Raises InputError on targets outside the classes.
-    """
-    n_classes = len(weight)
-    if len(targets) == 0 or targets.min() < 0 or targets.max() >= n_classes:
-        raise InputError(f"targets hold {targets.tolist()[:5]}; expected classes from 0 to {n_classes - 1}")
-    own = np.unique(targets)
-    drawn = np.setdiff1d(rng.integers(n_classes, size=n_sampled), own)
-    classes = np.concatenate([own, drawn])
-    rows = weight[classes].astype(np.float64)
-    logits = features @ rows.T
-    if len(drawn):
-        logits[:, len(own) :] += np.log((n_classes - len(own)) / len(drawn))
-    top = logits.max(axis=1, keepdims=True)
-    proba = np.exp(logits - top)
-    total = proba.sum(axis=1, keepdims=True)
-    place = np.searchsorted(own, targets)
-    items = np.arange(len(targets))
-    loss = float((np.log(total[:, 0]) + top[:, 0] - logits[items, place]).mean())
-    proba /= total
-    proba[items, place] -= 1
-    weight[classes] = rows - rate / len(targets) * proba.T @ features
-    return loss

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import skops.io
 
+from plumbline_backend.domain.errors import InputError
 from plumbline_backend.project import Project
 from plumbline_backend.workspace import Workspace, open_workspace
 
@@ -232,6 +233,34 @@ def test_a_rating_offers_heads_of_order_and_a_choice_does_not(workspace: Workspa
     assert "ordinal" not in [option.name for option in choice.heads.options()]
     rating.heads.choose("linear_softmax")
     assert rating.heads.chosen == "linear_softmax"
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "words"),
+    [
+        ("choice", "ordinal", "head 'ordinal' does not answer questions of the kind 'One class'"),
+        ("choice", "multi_label", "head 'multi_label' does not answer questions of the kind 'One class'"),
+        ("multi_label", "linear_softmax", "does not answer questions of the kind 'Several classes'"),
+        ("hierarchical", "linear_softmax", "did you mean|Valid: tree"),
+    ],
+)
+def test_a_head_for_another_kind_of_question_is_refused(
+    workspace: Workspace, kind: str, head: str, words: str
+) -> None:
+    project, *_ = imported(workspace, kind, ["1", "2"] * (N // 2))
+    before = project.heads.chosen
+    with pytest.raises(InputError, match=words):
+        project.heads.choose(head)
+    assert project.heads.chosen == before
+
+
+@pytest.mark.parametrize("kind", ["multi_label", "hierarchical"])
+def test_options_of_a_training_that_a_kind_cannot_follow_are_refused(workspace: Workspace, kind: str) -> None:
+    """They would never be found in the trained model, so that it would be trained again and again."""
+    project, *_ = imported(workspace, kind, ["1", "2"] * (N // 2))
+    with pytest.raises(InputError, match="training options doubt are for questions with one class per item"):
+        project.heads.choose(project.heads.chosen, recipe={"doubt": "margins"})
+    assert project.heads.recipe.changed() == {}
 
 
 def tree_labels() -> list[str]:
