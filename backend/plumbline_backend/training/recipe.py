@@ -109,7 +109,7 @@ CHOICES: Mapping[str, tuple[Choice, ...]] = {
         Choice(
             "trusted",
             "weigh by trusted labels",
-            "Labels that pull where settled labels pull count most (meta rescaling); it cost accuracy on clinc150: compare.",
+            "Labels that pull like settled ones count most (meta rescaling); it cost accuracy on clinc150: compare.",
         ),
         Choice(
             "shapes",
