@@ -22,7 +22,7 @@ from plumbline_backend.registry import HEADS
 from plumbline_backend.training.asking import told_of
 from plumbline_backend.training.doubt import LEAST_TRUSTED
 from plumbline_backend.training.gather import probability_columns
-from plumbline_backend.training.recipe import CHOICES, LABELS, Recipe
+from plumbline_backend.training.recipe import AGGREGATIONS, CHOICES, LABELS, Recipe
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
@@ -200,7 +200,7 @@ class ProjectHeads:
             raise InputError(
                 f"no columns hold a judge's probabilities; expected one per class, such as 'p_{names[0]}'"
             )
-        if recipe.soft == "annotators" and not loop.answers.items_of_several():
+        if recipe.soft in ("annotators", *AGGREGATIONS) and not loop.answers.items_of_several():
             raise InputError("nobody's shares can be learned: no item was answered by more than one person")
         if recipe.soft == "teacher" and not self._project.models():
             raise InputError("there is no version yet that could teach")

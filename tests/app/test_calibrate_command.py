@@ -29,7 +29,33 @@ def test_json_and_page_are_written(tmp_path: Path) -> None:
     document = json.loads(out.read_text())
     assert list(document["calibrators"]) == ["temperature"]
     assert (document["n_fit"], document["n_shown"]) == (60, 60)
-    assert "<svg" in (tmp_path / "figures.html").read_text()
+    assert set(document["before"]["ece"]) == {"value", "low", "high", "null", "n"}
+    page = (tmp_path / "figures.html").read_text()
+    assert page.count("<svg") == 1 + len(document["states"])
+
+
+def test_what_the_page_shows_is_in_json_and_html(tmp_path: Path) -> None:
+    """Bins, risk curve, classes, slices, thresholds and sets of every state; the report has a table of each."""
+    path, out = written(tmp_path), tmp_path / "figures.json"
+    with np.load(path) as file:
+        np.savez(path, **file, site=np.array(["here", "there"] * 60))
+    CliRunner().invoke(
+        app, ["calibrate", str(path), "--json", str(out), "--calibrator", "temperature", "--split", "40"]
+    )
+    document = json.loads(out.read_text())
+    for state in document["states"].values():
+        assert sum(state["bins"]["count"]) == 80
+        assert state["risk"][-1][1] == 1.0
+        assert len(state["classes"]) == len(state["thresholds"]) == 3
+        assert [each["rule"] for each in state["sets"]] == ["lac", "aps", "raps"]
+        assert {each["name"] for each in state["slices"]} == {"site is here", "site is there"}
+    page = out.with_suffix(".html").read_text()
+    for heading in ("Conformal sets", "Classes", "Thresholds", "Slices, worst first", "Figures"):
+        assert f"<h2>{heading}" in page
+    bars = page.count('fill-opacity=".35" stroke=')
+    assert bars == sum(len(state["bins"]["count"]) for state in document["states"].values())
+    assert "n = 80" in page
+    assert "NaN" not in page
 
 
 def test_without_json_the_chief_figures_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -356,7 +356,7 @@ def test_graders_are_measured_together_on_the_calibration_page(new_context: Cont
     page.get_by_label("Judges to compare").click()
     page.locator("[role=option], [role=menuitem]").filter(has_text="counts more on Shorter (n = 36)").click()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("button", name="Measure", exact=True).click()
     figures = page.get_by_role("region", name="All figures")
     expect(figures.locator("tbody tr")).to_have_count(19, timeout=90_000)
     for judge in ("counts words on Short", "counts more on Shorter"):

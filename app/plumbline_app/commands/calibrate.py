@@ -36,8 +36,9 @@ def calibrate(
 ) -> None:
     """Measure a judge's probabilities before and after each calibrator, and say which one to use."""
     from plumbline_backend.trust.calibration import run_calibration, split_rows
-    from plumbline_backend.trust.document import as_html, as_json
     from plumbline_backend.trust.outside import read_predictions
+    from plumbline_backend.trust.page import as_html
+    from plumbline_backend.trust.view import page_view
 
     if seed < 0:
         raise InputError(f"--seed: found {seed}; expected a whole number from 0")
@@ -56,11 +57,12 @@ def calibrate(
             seed,
             lambda p, m: bar.update(task, completed=p, description=m),
         )
-    document = json.dumps(as_json(run), indent=1, allow_nan=False)
+    view = page_view(run)
+    document = json.dumps(view, indent=1, allow_nan=False)
     page = html_out or _page_path(file, json_out)
-    page.write_text(as_html(run), encoding="utf-8")
+    page.write_text(as_html(view), encoding="utf-8")
     if json_out is None:
-        _print(as_json(run))
+        _print(view)
     elif str(json_out) == "-":
         print(document)
         return

@@ -132,7 +132,11 @@ def _recipe(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = dict(recipe.get("facts", {}))
     n = facts.pop("n_labels", None)
     found = [("Labels weighed below half", f"{facts.pop('n_doubted', 0):,} of {n:,}")] if n else []
-    words = {"n_soft": "Labels with shares", "n_groups": "Groups of the column"}
+    words = {
+        "n_soft": "Labels with shares",
+        "n_groups": "Groups of the column",
+        "n_pruned": "Labels left out",
+    }
     found += [(words[name], f"{value:,}") for name, value in facts.items() if name in words]
     return [*in_words(recipe.get("options", {})), *found]
 

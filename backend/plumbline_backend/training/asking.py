@@ -9,7 +9,7 @@ from typing import Any
 from plumbline_backend.answers import Answers
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import ModelVersion, Question
-from plumbline_backend.training.recipe import Recipe
+from plumbline_backend.training.recipe import AGGREGATIONS, Recipe
 
 
 def told_of(
@@ -36,6 +36,7 @@ def told_of(
         "recipe": recipe.changed(),
         "class_names": [names[class_id] for class_id in classes],
         "votes": votes,
+        "ratings": _ratings(answers, question, classes) if recipe.soft in AGGREGATIONS else [],
         "trusted": trusted,
         "teacher": None if teacher is None else teacher.folder,
     }
@@ -43,6 +44,22 @@ def told_of(
 
 def _needs_people(recipe: Recipe) -> bool:
     return recipe.soft == "annotators" or recipe.doubt != "none"
+
+
+def _ratings(answers: Answers, question: Question, classes: Sequence[str]) -> list[list[int]]:
+    """[item, person, class index] of every answer outside the random stream's reserve; none of items on which somebody
+    had the last word."""
+    place = {class_id: k for k, class_id in enumerate(classes)}
+    found = []
+    for item in answers.items_with(question, "answered", None).tolist():
+        given = answers.of(item)
+        if answers.in_reserve(item) or any(a.stratum == "adjudication" for a in given.values()):
+            continue
+        for person, answer in given.items():
+            said = None if answer.class_id is None else question.resolve(answer.class_id)
+            if answer.state == "answered" and said in place:
+                found.append([item, person, place[said]])
+    return found
 
 
 def _counts(answers: Answers, item: int, question: Question) -> tuple[Counter[str], bool]:

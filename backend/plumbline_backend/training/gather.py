@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.domain.aggregation import METHODS
+from plumbline_backend.domain.agreement import MISSING
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.heads.making import load_head
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.training.prepare import Material, check_size
-from plumbline_backend.training.recipe import Recipe
+from plumbline_backend.training.recipe import AGGREGATIONS, Recipe
 
 MOST_DOMAINS = 100
 
@@ -28,14 +30,16 @@ def gather(
 ) -> Material:
     """The material of these items, in their order; only what the recipe asks for is read.
 
-    spec: "classes" (ids), "class_names", "votes" ([item, class index, answers]), "trusted" (items), "models" and
-    "teacher" (folders).
+    spec: "classes" (ids), "class_names", "votes" ([item, class index, answers]), "ratings" ([item, person, class
+    index]), "trusted" (items), "models" and "teacher" (folders).
     """
     shares = None
     if recipe.soft != "none":
         check_size(len(items), len(spec["classes"]))
     if recipe.soft == "annotators":
         shares = _votes(spec["votes"], items, len(spec["classes"]))
+    elif recipe.soft in AGGREGATIONS:
+        shares = _aggregated(recipe.soft, spec["ratings"], items, len(spec["classes"]))
     elif recipe.soft == "columns":
         shares = judged(pool, spec["class_names"], items)
     elif recipe.soft == "teacher":
@@ -91,6 +95,27 @@ def _votes(votes: Sequence[Sequence[int]], items: NDArray[np.int64], n_classes: 
     for item, target, n in votes:
         if item in place:
             shares[place[item], target] += n
+    return shares
+
+
+def _aggregated(
+    method: str, ratings: Sequence[Sequence[int]], items: NDArray[np.int64], n_classes: int
+) -> NDArray[np.float64]:
+    """(n, K) what the people say together; zeros where nobody answered or somebody had the last word.
+
+    Raises InputError below two people: one alone says nothing of how reliable anybody is.
+    """
+    given = np.asarray(ratings, dtype=np.int64).reshape(-1, 3)
+    rated, row = np.unique(given[:, 0], return_inverse=True)
+    people, column = np.unique(given[:, 1], return_inverse=True)
+    if len(people) < 2:
+        raise InputError(f"soft labels by {method}: {len(people)} people answered; expected at least two")
+    table = np.full((len(rated), len(people)), MISSING, dtype=np.int64)
+    table[row, column] = given[:, 2]
+    proba = METHODS[method](table, n_classes).proba
+    shares = np.zeros((len(items), n_classes))
+    known = np.isin(items, rated)
+    shares[known] = proba[np.searchsorted(rated, items[known])]
     return shares
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.health.dynamics import training_dynamics
 from plumbline_backend.training.doubt import doubt_weights
 from plumbline_backend.training.recipe import Recipe
 
@@ -63,6 +64,10 @@ def prepare(
         doubted = doubt_weights(recipe.doubt, features, targets, n_classes, material.trusted, rng)
         facts |= {"n_labels": len(targets), "n_doubted": int((doubted < 0.5).sum())}
         weights = doubted if weights is None else weights * doubted
+    if recipe.prune != "none":
+        kept = important(recipe.prune, recipe.prune_share, features, targets, n_classes, rng)
+        facts["n_pruned"] = int((~kept).sum())
+        weights = kept.astype(np.float64) if weights is None else weights * kept
     learned: NDArray[Any] = targets
     if recipe.soft != "none" and material.shares is not None:
         # Two losses take the largest share for the label: it must stay the largest.
@@ -74,6 +79,32 @@ def prepare(
         known["domains"] = material.domains
         facts["n_groups"] = len(np.unique(material.domains))
     return Ready(learned, weights, known, facts)
+
+
+def important(
+    measure: str,
+    share: float,
+    features: NDArray[np.floating[Any]],
+    targets: NDArray[np.int64],
+    n_classes: int,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """(n,) False for the least important `share` of each class's labels, by EL2N or GraNd of a few short trainings.
+
+    GraNd of a linear softmax is EL2N times the length of the features and a bias; as in the trainings the features are
+    standardised. At least one label of each class is kept. Source: Paul, Ganguli and Dziugaite 2021.
+    """
+    score = training_dynamics(features, targets, n_classes, rng).el2n
+    if measure == "grand":
+        x = np.asarray(features, dtype=np.float64)
+        standard = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
+        score = score * np.sqrt((standard**2).sum(axis=1) + 1)
+    kept = np.ones(len(targets), dtype=bool)
+    for k in range(n_classes):
+        mine = np.flatnonzero(targets == k)
+        easiest = mine[np.argsort(score[mine], kind="stable")]
+        kept[easiest[: int(share * len(mine))]] = False
+    return kept
 
 
 def mixed(

@@ -10,6 +10,9 @@ from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.heads.making import settings_of
 from plumbline_backend.registry import HEADS
 
+AGGREGATIONS = ("dawid_skene", "mace", "glad")
+"""Values of `soft` that put people's answers together; see domain.aggregation."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -18,7 +21,8 @@ class Recipe:
     class_prior: this times the log share of each class is added to the logits while learning (logit adjustment).
     label_smoothing in [0, 1). doubt: how wrong labels are weighed down. soft: whose distribution over the classes
     joins the label, with soft_share of the target; soft_loss: how it is learned. teacher: the version that teaches, 0
-    for the newest. domain: a column whose groups must not matter, or "".
+    for the newest. domain: a column whose groups must not matter, or "". prune: by which importance the least
+    important prune_share of each class's labels is left out.
     """
 
     class_prior: float = 0.0
@@ -29,6 +33,8 @@ class Recipe:
     soft_loss: str = "cross_entropy"
     teacher: int = 0
     domain: str = ""
+    prune: str = "none"
+    prune_share: float = 0.25
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Recipe:
@@ -121,11 +127,39 @@ CHOICES: Mapping[str, tuple[Choice, ...]] = {
         Choice("none", "one class each", "Every item is learned as the class that most people gave."),
         Choice("annotators", "people's shares", "Items on which people differ are learned as their shares."),
         Choice(
+            "dawid_skene",
+            "people, by Dawid-Skene",
+            "Answers are put together by who confuses what (Dawid-Skene); needs two people.",
+        ),
+        Choice(
+            "mace",
+            "people, by MACE",
+            "Answers are put together by who knows and who guesses (MACE); needs two people.",
+        ),
+        Choice(
+            "glad",
+            "people, by GLAD",
+            "Answers are put together by ability and difficulty (GLAD); needs two people.",
+        ),
+        Choice(
             "columns",
             "a judge's columns",
             "Columns that hold a probability per class, from a language model or another judge, join the labels.",
         ),
         Choice("teacher", "an earlier version", "An earlier version's probabilities join the labels (distillation)."),
+    ),
+    "prune": (
+        Choice("none", "learn from all", "Every label is learned from."),
+        Choice(
+            "el2n",
+            "leave out the easiest (EL2N)",
+            "A quarter of each class, the labels with the least error after a few epochs, is left out.",
+        ),
+        Choice(
+            "grand",
+            "leave out the least gradient (GraNd)",
+            "A quarter of each class, the labels with the shortest gradients after a few epochs, is left out.",
+        ),
     ),
     "soft_loss": (
         Choice("cross_entropy", "as one distribution", "Label and shares are mixed into one distribution."),
@@ -139,6 +173,7 @@ LABELS: Mapping[str, str] = {
     "label_smoothing": "Label smoothing",
     "doubt": "Doubtful labels",
     "soft": "Soft labels",
+    "prune": "Pruning",
     "soft_loss": "Soft labels are learned",
     "domain": "Column that must not matter",
 }
@@ -154,7 +189,13 @@ def in_words(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     return shown
 
 
-_BOUNDS = {"class_prior": (0, 4), "label_smoothing": (0, 0.9), "soft_share": (0, 1), "teacher": (0, 10**9)}
+_BOUNDS = {
+    "class_prior": (0, 4),
+    "label_smoothing": (0, 0.9),
+    "soft_share": (0, 1),
+    "prune_share": (0, 0.9),
+    "teacher": (0, 10**9),
+}
 
 
 def _problem(name: str, value: Any) -> str:

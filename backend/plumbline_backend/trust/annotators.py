@@ -139,12 +139,6 @@ def annotator_report(project: Project, store: Store, method: str) -> AnnotatorRe
     )
 
 
-def soft_labels(store: Store, question: Question, method: str) -> tuple[Positions, NDArray[np.float64]]:
-    """Items with people's answers and the aggregation's probabilities (n, K) over the active classes."""
-    ratings = ratings_of(store, question)
-    return ratings.items, METHODS[method](ratings.table, max(len(question.active), 1)).proba
-
-
 def fleiss_interval(table: NDArray[np.int64], rng: np.random.Generator) -> Interval:
     """Fleiss' kappa with its bootstrap interval over the items (n, n_people) that everybody answered."""
     whole = table[(table != MISSING).all(axis=1)]

@@ -12,8 +12,8 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.heads.linear_softmax import LinearSoftmax
 from plumbline_backend.heads.nearest_mean import NearestMean
 from plumbline_backend.training.doubt import doubt_weights, shape_weights, trusted_weights
-from plumbline_backend.training.gather import _taught, probability_columns
-from plumbline_backend.training.prepare import Material, mixed, prepare
+from plumbline_backend.training.gather import _aggregated, _taught, probability_columns
+from plumbline_backend.training.prepare import Material, important, mixed, prepare
 from plumbline_backend.training.recipe import Recipe
 
 
@@ -118,3 +118,45 @@ def test_a_teacher_says_nothing_of_classes_that_it_does_not_know(tmp_path: Path)
     with pytest.raises(InputError, match="trained on 12 features; expected 3"):
         _taught(spec, x[:8, :3])
     assert (_taught({**spec, "teacher": None}, x[:8]) == 0).all()
+
+
+@pytest.mark.parametrize("measure", ["el2n", "grand"])
+def test_the_easiest_labels_of_each_class_are_left_out(measure: str) -> None:
+    """A quarter of each class's 100 labels: 25; what is left out is easier, and wrong labels are hard."""
+    x, y, given, _ = flipped(share=0.1)
+    kept = important(measure, 0.25, x, given, 4, np.random.default_rng(0))
+    np.testing.assert_array_equal(
+        np.bincount(given[~kept], minlength=4), np.bincount(given, minlength=4) // 4
+    )
+    assert (given == y)[~kept].mean() > 0.99
+    single = important(measure, 0.9, x[:3], np.array([0, 1, 2]), 3, np.random.default_rng(0))
+    assert single.all()
+
+
+def test_pruned_labels_weigh_nothing_and_are_counted() -> None:
+    x, _, given, trusted = flipped()
+    material = Material(None, trusted, None)
+    weights = np.full(len(given), 2.0)
+    recipe = Recipe(prune="grand", prune_share=0.5)
+    ready = prepare(recipe, x, given, weights, 4, material, np.random.default_rng(0))
+    assert ready.weights is not None
+    assert set(np.unique(ready.weights)) == {0.0, 2.0}
+    assert ready.facts == {"n_pruned": int((ready.weights == 0).sum())}
+    assert 190 <= ready.facts["n_pruned"] <= 200
+
+
+def test_put_together_answers_trust_who_is_right() -> None:
+    """Ann and Bob agree on items 0 to 19 and Cem says the next class: where only Ann and Cem answered, Ann counts.
+
+    Items nobody answered have no share, and one person alone is refused.
+    """
+    ratings = [[i, who, (i + shift) % 3] for i in range(20) for who, shift in ((5, 0), (6, 0), (9, 1))]
+    ratings += [[30, 5, 2], [30, 9, 0]]
+    for method in ("dawid_skene", "mace"):
+        shares = _aggregated(method, ratings, np.array([30, 31, 0]), 3)
+        assert shares[0].argmax() == 2
+        assert shares[0, 2] > 0.9
+        assert shares[1].sum() == 0
+        np.testing.assert_allclose(shares[[0, 2]].sum(axis=1), 1)
+    with pytest.raises(InputError, match="soft labels by glad: 1 people answered; expected at least two"):
+        _aggregated("glad", [[0, 5, 1]], np.array([0]), 3)

@@ -119,6 +119,20 @@ def test_people_who_differ_teach_their_shares(project: Project) -> None:
     assert options_of(project)["facts"]["n_soft"] == 16 - in_reserve
 
 
+def test_answers_put_together_and_pruning_reach_the_training(project: Project) -> None:
+    """Ann is always right, Cem never: of the 16 items that both answered, those outside the reserve have shares."""
+    label(project, "ann", range(45))
+    label(project, "bob", range(24))
+    label(project, "cem", range(24, 40), shift=1)
+    project.heads.choose("linear_softmax", recipe={"soft": "dawid_skene", "prune": "el2n"})
+    settle(project)
+    facts = options_of(project)["facts"]
+    assert options_of(project)["options"] == {"soft": "dawid_skene", "prune": "el2n"}
+    in_reserve = sum(project.loop.answers.in_reserve(item) for item in range(24, 40))
+    assert facts["n_soft"] >= 16 - in_reserve
+    assert 0.15 * project.status().n_train < facts["n_pruned"] <= 0.25 * project.status().n_train
+
+
 def test_ways_to_train_are_compared(project: Project) -> None:
     label(project, "ann", range(45))
     label(project, "bob", range(30))

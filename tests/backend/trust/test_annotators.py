@@ -11,7 +11,6 @@ import pytest
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
-from plumbline_backend.trust.annotators import soft_labels
 from plumbline_backend.workspace import Workspace, open_workspace
 
 SAID = {
@@ -77,12 +76,6 @@ def test_the_queue_names_who_said_what_and_ends_with_a_last_word(project: Projec
     assert next(each for each in again.conflicts if each.item == 2).settled
     assert {each.name for each in again.annotators} == {"Ada", "Ben", "Cleo"}
     assert project.loop.answers.choice(2, project.question()) == project.question().active[1].id
-
-
-def test_soft_labels_are_probabilities(project: Project, workspace: Workspace) -> None:
-    items, proba = soft_labels(workspace.store, project.question(), "majority")
-    assert items.tolist() == list(range(16))
-    np.testing.assert_allclose(proba[2], [2 / 3, 1 / 3, 0])
 
 
 def test_one_person_alone_is_unknown_not_zero(workspace: Workspace) -> None:

@@ -12,8 +12,10 @@ from plumbline_backend.domain.errors import InputError
 from plumbline_backend.registry import CALIBRATORS
 from plumbline_backend.trust.calibration import CalibrationRun, run_calibration, split_rows
 from plumbline_backend.trust.comparison import compare
-from plumbline_backend.trust.document import as_html, as_json
-from plumbline_backend.trust.predictions import Predictions, from_logits
+from plumbline_backend.trust.document import as_json
+from plumbline_backend.trust.page import as_html
+from plumbline_backend.trust.predictions import Predictions, from_logits, from_proba
+from plumbline_backend.trust.view import page_view
 
 
 def made(n: int = 1200, sharpness: float = 2.0, offset: float = 0.0, name: str = "made") -> Predictions:
@@ -79,7 +81,7 @@ def test_the_document_has_the_promised_shape(done: CalibrationRun) -> None:
 
 
 def test_the_page_tells_everything_and_runs_nothing() -> None:
-    page = as_html(run(made(200, name="<script>alert(1)</script>"), ["temperature"]))
+    page = as_html(page_view(run(made(200, name="<script>alert(1)</script>"), ["temperature"])))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     for words in ("n = 100", "null", "smooth ece", "cross-validated NLL", "<svg", "Use "):
@@ -101,6 +103,46 @@ def test_very_few_items_are_measured_and_said_to_be_too_few(n: int) -> None:
     found = run(made(n), ["temperature", "isotonic", "matrix"])
     assert any("too few" in note for note in found.notes)
     assert json.dumps(as_json(found), allow_nan=False)
+
+
+def sure(n: int, said: float, right: float, seed: int = 0) -> Predictions:
+    """n items of three classes, each stated with the probability `said`, and right in this share."""
+    draw = np.random.default_rng(seed)
+    named = np.arange(n) % 3
+    proba = np.full((n, 3), (1 - said) / 2)
+    proba[np.arange(n), named] = said
+    wrong = (named + 1) % 3
+    return from_proba("judge", proba, np.where(draw.random(n) < right, named, wrong))
+
+
+@pytest.mark.parametrize(
+    ("given", "note"),
+    [
+        (sure(20, 0.7, 0.7), "n = 10 is too small to judge calibration"),
+        (sure(120, 0.7, 0.7), "every confidence is 0.7"),
+        (sure(120, 0.7, 1.0), "every answer is right"),
+        (sure(120, 0.7, 0.0), "every answer is wrong"),
+        (sure(120, 1.0, 1.0), "every confidence is 1"),
+        (sure(120, 1.0, 0.0), "every answer is wrong"),
+        (
+            from_proba("judge", np.random.default_rng(0).dirichlet([1, 1, 1], 80), np.zeros(80, dtype=int)),
+            "only one class occurs",
+        ),
+    ],
+)
+def test_degenerate_input_is_shown_with_what_is_wrong_with_it(given: Predictions, note: str) -> None:
+    """Also all of it as JSON without NaN, and as a page; accuracy and n stay what they are."""
+    view = page_view(run(given, ["temperature", "isotonic", "histogram"]))
+    assert any(note in each for each in view["notes"])
+    assert json.dumps(view, allow_nan=False)
+    assert view["before"]["accuracy"]["n"] == view["n_shown"] == given.n // 2
+    shown = given.rows(np.arange(given.n // 2, given.n))
+    right = (shown.proba.argmax(axis=1) == shown.targets).mean()
+    assert view["before"]["accuracy"]["value"] == pytest.approx(right)
+    assert view["before"]["accuracy"]["low"] <= right <= view["before"]["accuracy"]["high"]
+    for state in view["states"].values():
+        assert sum(state["bins"]["count"]) == view["n_shown"]
+    assert note in as_html(view)
 
 
 def test_an_unknown_calibrator_is_refused_before_work() -> None:
