@@ -11,7 +11,7 @@ from plumbline_app.components.alignment_caveats import caveats
 from plumbline_app.components.controls import button
 from plumbline_app.components.estimates import index_in_words, share_cell, share_in_words
 from plumbline_app.components.figures import facts, html_pane
-from plumbline_app.components.grid import Grid, grid_column
+from plumbline_app.components.grid import COMING, Grid, grid_column
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import PlumblineError
@@ -52,9 +52,7 @@ class JudgesView(Viewer):
         self._on_change = on_change
         self._pairs: list[tuple[CriterionReport, JudgeReport]] = []
         self._open: int | None = None
-        self._grid = Grid(
-            on_open=self._opened, caption="Judges", empty="No judge yet: add some on the Judges page."
-        )
+        self._grid = Grid(on_open=self._opened, caption="Judges", empty=COMING)
         self._caveats = place()
         self._detail = place()
 
@@ -75,6 +73,7 @@ class JudgesView(Viewer):
         together = None if report.chosen.adopted is None else report.chosen.judges
         rows = [_row(criterion, judge, together) for criterion, judge in self._pairs]
         rows += [[c.criterion.name, "no judge", *[None] * 6] for c in report.criteria if not c.judges]
+        self._grid.empty = "No judge yet: add some on the Judges page."
         self._grid.show(COLUMNS, rows)
         fill(self._caveats, *[sentence(told) for told in caveats(report)])
         ids = [judge.judge.id for _, judge in self._pairs]

@@ -50,6 +50,10 @@ def interval_cell(interval: Interval) -> dict[str, Any] | None:
     }
 
 
+COMING = "It is being computed."
+"""In place of rows that are not known yet: what is empty is said once it is known."""
+
+
 class Grid(JSComponent):
     """Rows of cells under headings. A cell is a string, a mapping as the column's kind asks, or None for unknown."""
 

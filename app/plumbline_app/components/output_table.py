@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from panel.viewable import Viewable, Viewer
 
 from plumbline_app.components.controls import button, choice
-from plumbline_app.components.grid import Grid, grid_column
+from plumbline_app.components.grid import COMING, Grid, grid_column
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.alignment import BAD, GOOD, UNGRADED
@@ -63,7 +63,7 @@ class OutputTable(Viewer):
             on_open=self._opened,
             caption="Outputs by judges",
             rows_height=460,
-            empty="No output is like that.",
+            empty=COMING,
         )
         self._told = sentence("")
         self._detail = place()
@@ -129,6 +129,7 @@ class OutputTable(Viewer):
                     *codes,
                 ]
             )
+        self._grid.empty = "No output is like that."
         self._grid.show(columns, rows)
         fill(self._detail)
 

@@ -75,7 +75,7 @@ class OutputsWizard(Viewer):
         here = card(
             "From this computer",
             "CSV or JSON Lines with one output per row, promptfoo's JSON results, or an Inspect log.",
-            Upload(self._uploaded, accept=",".join(SUFFIXES)),
+            Upload(self._uploaded, accept=",".join(SUFFIXES), kinds="CSV, JSON Lines or JSON"),
         )
         there = card(
             "From the server",

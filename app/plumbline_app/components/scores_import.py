@@ -47,7 +47,8 @@ class ScoresImport(Viewer):
 
     def __panel__(self) -> Viewable:
         title = f"Verdicts and grades of {self._criterion.name} from another tool"
-        return card(title, BELOW, self._skip, Upload(self._uploaded, accept=",".join(SUFFIXES)))
+        upload = Upload(self._uploaded, accept=",".join(SUFFIXES), kinds="JSON, JSON Lines or CSV")
+        return card(title, BELOW, self._skip, upload)
 
     def _uploaded(self, upload_id: str, _: str) -> None:
         on_problem: OnProblem = "skip" if self._skip.value else "refuse"

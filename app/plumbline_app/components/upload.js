@@ -42,7 +42,7 @@ export function render({ model, el }) {
     <div class="drop">
       <div class="choose">
         <strong>Drop a file here</strong>
-        <div class="quiet">CSV, TSV, JSON Lines, Parquet, NPZ or FITS</div>
+        <div class="quiet kinds"></div>
         <label><input type="file" aria-label="Choose a file to import"><span class="pick">Choose a file</span></label>
         <div class="bad" role="alert" hidden></div>
       </div>
@@ -58,6 +58,7 @@ export function render({ model, el }) {
   const [drop, choose, busy, bad] = [".drop", ".choose", ".busy", ".bad"].map(find);
   const [input, name, bar, status, cancel] = ["input", ".name", "progress", "[role=status]", ".cancel"].map(find);
   input.accept = model.accept;
+  find(".kinds").textContent = model.kinds;
   busy.style.cssText = "display:flex;flex-direction:column;align-items:center;gap:8px;width:100%";
   let request = null;
 

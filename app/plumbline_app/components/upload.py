@@ -18,6 +18,10 @@ class Upload(JSComponent):
     url = param.String(default=UPLOAD_URL, constant=True, doc="Takes the file as the raw body of a POST.")
     accept = param.String(default="", doc="Suffixes that the file dialog offers, comma-separated.")
 
+    kinds = param.String(
+        default="CSV, TSV, JSON Lines, Parquet, NPZ or FITS", doc="The same in words, for who drops a file."
+    )
+
     _esm = Path(__file__).parent / "upload.js"
 
     def __init__(self, on_upload: Callable[[str, str], None], **params: Any) -> None:

@@ -61,7 +61,7 @@ class CalibrationPage(Page):
         self._measure = button("Measure", self._start, strong=True, disabled=True)
         self._job_row = JobRow(self.session.workspace.jobs, self._ended)
         self._said, self._body = place(), place()
-        self._upload = Upload(self._take, accept=".npz,.csv,.parquet")
+        self._upload = Upload(self._take, accept=".npz,.csv,.parquet", kinds="NPZ, CSV or Parquet")
         self._scope_card: ScopeCard | None = None
         self._scope = place()
         self.every(POLL_MS, self._tick)

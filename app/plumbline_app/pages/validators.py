@@ -9,7 +9,7 @@ from panel.viewable import Viewable
 from plumbline_app.components.code import Code
 from plumbline_app.components.controls import button
 from plumbline_app.components.estimates import share_in_words
-from plumbline_app.components.grid import Grid, grid_column
+from plumbline_app.components.grid import COMING, Grid, grid_column
 from plumbline_app.components.job_row import ENDED, POLL_MS, JobRow
 from plumbline_app.components.judge_editor import KIND_WORDS
 from plumbline_app.components.layout import card, fill, line, page_column, place, side_by_side
@@ -45,7 +45,7 @@ class ValidatorsPage(GradingPage):
     def __panel__(self) -> Viewable:
         self._job_row = JobRow(self.session.workspace.jobs, self._ended)
         self._said = place()
-        self._chosen = Grid(caption="Chosen judges", empty="No judge yet: add some on the Judges page.")
+        self._chosen = Grid(caption="Chosen judges", empty=COMING)
         self._made = Grid(
             caption="Earlier exports", empty="Nothing exported yet. Files stay here until you delete them."
         )
@@ -108,6 +108,7 @@ class ValidatorsPage(GradingPage):
             for each in part.judges
             if each.judge.id in chosen
         ]
+        self._chosen.empty = "No judge yet: add some on the Judges page."
         self._chosen.show(COLUMNS, rows)
 
     def _start(self, what: str) -> None:
