@@ -92,9 +92,11 @@ class Loop:
             raise InputError(
                 f"stratum: item {new.item} is not in the random stream's reserve; expected 'model' or 'browse'"
             )
-        self.answers.refresh()
-        new = replace(new, stratum=self.pacing.stratum_of(new))
-        judgement = self._store.ledger.record(self._keep_origin(new), self.overlap)
+        with self._store.database.moment():
+            self.answers.refresh()
+            new = self._keep_origin(replace(new, stratum=self.pacing.stratum_of(new)))
+            overlap = self.overlap
+        judgement = self._store.ledger.record(new, overlap)
         self.fit_soon()
         return judgement
 
@@ -138,13 +140,15 @@ class Loop:
 
     def next_items(self, judge: Judge, holder: str, n: int) -> list[Ask]:
         """Lease the next `n` items to `holder`: first what it holds already, then stream and ranking, interleaved."""
-        self.answers.overlap = overlap = self.overlap
-        self.answers.refresh()
+        with self._store.database.moment():
+            self.answers.overlap = overlap = self.overlap
+            self.answers.refresh()
+            plan = self._plan_now()
         return self._store.leases.claim(
             self._question_id,
             holder,
             judge.id,
-            self._plan_now(),
+            plan,
             n,
             self._settings["lease_ttl_s"],
             per_item=overlap,

@@ -247,6 +247,11 @@ class Project:
 
     def status(self) -> LoopStatus:
         """Model and training as of now; counts too, or of a moment ago where there are very many answers."""
+        training = self.loop.training()  # waits for a fit that is just being started, which writes
+        with self._store.database.moment():
+            return self._status(training)
+
+    def _status(self, training: Job | None) -> LoopStatus:
         question = self.question()
         counts = self._counting.now(question)
         model = self.loop.newest_model()
@@ -265,7 +270,7 @@ class Project:
             strategy=self.loop.strategy,
             model=model,
             n_behind=behind,
-            training=self.loop.training(),
+            training=training,
             failed=failed,
             waiting="" if model is not None else self.loop.waiting(),
         )

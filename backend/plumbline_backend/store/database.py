@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
@@ -24,6 +25,20 @@ _RETRY_CODES = ("40001", "40P01")
 """Postgres: serialization failure and deadlock. Both say: nothing happened, try again."""
 
 
+class _Moment:
+    """A connection, and what was found through it so far."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.found: dict[tuple[object, ...], Any] = {}
+
+
+class _Here(threading.local):
+    """The moment that a thread reads from, if any."""
+
+    moment: _Moment | None = None
+
+
 class Database:
     """Connections to one SQLite file or one Postgres database.
 
@@ -33,6 +48,7 @@ class Database:
 
     def __init__(self, url: str | Path) -> None:
         self.path: Path | None = None
+        self._here = _Here()
         self._writer: GroupWriter | None = None
         text = str(url)
         if isinstance(url, Path) or "://" not in text:
@@ -67,10 +83,45 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection on which every statement sees the same moment, and none can write."""
+        moment = self._here.moment
+        if moment is not None:
+            with self._translated():
+                yield moment.connection
+            return
         with self._translated(), self._reader.begin() as connection:
             if self.dialect == "postgresql":
                 begin_snapshot(connection)
             yield connection
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Everything that this thread reads in here it reads from one moment, through one connection.
+
+        Asking for the next items took fifteen transactions for two milliseconds of reading. Not to be held while
+        writing: what is written is not seen in here, and on Postgres a write takes a connection of its own.
+        """
+        if self._here.moment is not None:
+            yield
+            return
+        reading = self.read()
+        self._here.moment = _Moment(reading.__enter__())
+        try:
+            yield  # what goes wrong in here need not be the database's fault, and is not told as that
+        finally:
+            self._here.moment = None
+            reading.__exit__(None, None, None)
+
+    def once(self, key: tuple[object, ...], read: Callable[[Connection], T]) -> T:
+        """What `read` finds; in a `moment` it is looked for once for each key. The finding must not be changed."""
+        moment = self._here.moment
+        if moment is None:
+            with self.read() as connection:
+                return read(connection)
+        if key not in moment.found:
+            with self._translated():
+                moment.found[key] = read(moment.connection)
+        found: T = moment.found[key]
+        return found
 
     def write(self, apply: Callable[[Connection], T]) -> T:
         """Runs `apply` in a transaction; returns its result when it is committed and on disk.

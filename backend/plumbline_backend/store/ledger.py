@@ -215,8 +215,11 @@ class Ledger:
             learnt = current.of_kinds(here.judge_id, judge_kinds)
             beyond = select(here.id).where(here.question_id == question_id, here.id > after_id, learnt)
             statement = beyond.order_by(here.id.desc()).limit(1)
-        with self._database.read() as connection:
-            return max(after_id, int(connection.execute(statement).scalar() or 0))
+        kinds = None if judge_kinds is None else tuple(judge_kinds)
+        newest = self._database.once(
+            ("newest id", question_id, kinds, after_id), lambda c: int(c.execute(statement).scalar() or 0)
+        )
+        return max(after_id, newest)
 
     def items_since(self, question_id: int, after_id: int) -> list[int]:
         """Items with a row (an undo counts) newer than `after_id`, each once, in ascending order."""

@@ -69,7 +69,8 @@ class Models:
 
     def newest(self, question_id: int) -> ModelVersion | None:
         """The newest model, or None before the first."""
-        return next(iter(self._select(question_id, 1)), None)
+        key = ("newest model", question_id)
+        return self._database.once(key, lambda _: next(iter(self._select(question_id, 1)), None))
 
     def get(self, model_id: int) -> ModelVersion:
         """The model. Raises NotFoundError."""

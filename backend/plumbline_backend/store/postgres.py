@@ -32,7 +32,7 @@ def postgres_engine(url: URL) -> Engine:
         client_encoding="utf8",
         pool_pre_ping=True,
         pool_size=8,
-        max_overflow=24,
+        max_overflow=48,
         json_serializer=dumps,
         json_deserializer=loads,
     )

@@ -77,14 +77,7 @@ class Projects:
 
     def get(self, slug: str) -> ProjectRow:
         """The project. Raises NotFoundError with the nearest slug."""
-        possible = _slug_problem(slug) is None  # Postgres refuses to look for a NUL
-        with self._database.read() as connection:
-            found = connection.execute(select(projects).where(projects.c.slug == slug)) if possible else None
-            row = None if found is None else found.first()
-            if row is None:
-                slugs = connection.scalars(select(projects.c.slug)).all()
-                raise NotFoundError(f"project {shorten(slug)!r} does not exist; {did_you_mean(slug, slugs)}")
-            return _project(row)
+        return self._database.once(("project", slug), lambda connection: _named(connection, slug))
 
     def list(self) -> ProjectRows:
         """Every project, oldest first."""
@@ -151,6 +144,16 @@ def _delete(connection: Connection, project_id: int) -> None:
         connection.execute(delete(table).where(table.c.project_id == project_id))
     if connection.execute(delete(projects).where(projects.c.id == project_id)).rowcount == 0:
         raise NotFoundError(f"project {project_id} does not exist")
+
+
+def _named(connection: Connection, slug: str) -> ProjectRow:
+    possible = _slug_problem(slug) is None  # Postgres refuses to look for a NUL
+    found = connection.execute(select(projects).where(projects.c.slug == slug)) if possible else None
+    row = None if found is None else found.first()
+    if row is None:
+        slugs = connection.scalars(select(projects.c.slug)).all()
+        raise NotFoundError(f"project {shorten(slug)!r} does not exist; {did_you_mean(slug, slugs)}")
+    return _project(row)
 
 
 def _slug_problem(slug: object) -> str | None:

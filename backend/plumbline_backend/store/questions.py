@@ -58,8 +58,7 @@ class Questions:
 
     def get(self, question_id: int) -> Question:
         """The newest version. Raises NotFoundError."""
-        with self._database.read() as connection:
-            return newest_version(connection, question_id)
+        return self._database.once(("question", question_id), lambda c: newest_version(c, question_id))
 
     def for_project(self, project_id: int) -> list[Question]:
         """The project's questions, oldest first."""
