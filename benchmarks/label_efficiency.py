@@ -4,8 +4,8 @@
 
 Protocol: 70/30 split, 10 first labels (random, or the strategy's own where it needs no model), batches of 5, the same
 splits for all; our softmax regression is the task model of all of them, its full-pool accuracy the reference. Seeds
-that are finished are kept beside the result, so that a stopped run goes on. River and ../shared/data are skipped with
-the reason where they are not there.
+that are finished are kept beside the result, so that a stopped run goes on; those of other code are run anew. River
+and ../shared/data are skipped with the reason where they are not there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from common import RESULTS, environment, write
+from plumbline_backend.settings import load_settings
 from plumbline_backend.simulation.many import simulate
 from plumbline_backend.simulation.one_run import SeedCurve
 from plumbline_backend.simulation.setup import Setup
@@ -28,13 +29,24 @@ from plumbline_backend.simulation.summary import SHARES, needed, result_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 KEPT = RESULTS / "label_efficiency"
-PACED = "default, flexmatch pace"
+PACED = f"default, {load_settings(environment={})['pace']} pace"
+"""With the product's own policy, as the settings' table has it."""
+BASELINES = (
+    "margin",
+    "entropy",
+    "least_confident",
+    "badge",
+    "typiclust",
+    "core_set",
+    "qbc",
+    "discriminative",
+)
 VARIANTS: dict[str, dict[str, Any]] = {
     "random": {"strategy": "random"},
     "margin": {"strategy": "margin", "first": "random"},
-    "skactiveml:margin": {"strategy": "skactiveml:margin"},
+    **{f"skactiveml:{name}": {"strategy": f"skactiveml:{name}"} for name in BASELINES},
     "default": {"strategy": "typical_then_margin"},
-    PACED: {"strategy": "typical_then_margin", "pace": "flexmatch"},
+    PACED: {"strategy": "typical_then_margin", "pace": load_settings(environment={})["pace"]},
 }
 
 
@@ -77,7 +89,7 @@ def measure(name: str, data: str, limits: dict[str, Any], processes: int) -> dic
     for variant, chosen in chosen_variants.items():
         setup = Setup(data, label="label" if data.endswith(".csv") else None, **{**limits, **chosen})
         kept = KEPT / f"{name}-{variant.replace(':', '_').replace(', ', '_').replace(' ', '_')}.jsonl"
-        curves[variant] = simulate_kept(setup, kept, processes)
+        curves[variant] = simulate(setup, kept, processes)
         result = result_of(setup, curves[variant])
         rows[variant] = {
             "labels_needed": result["labels_needed"],
@@ -93,20 +105,6 @@ def measure(name: str, data: str, limits: dict[str, Any], processes: int) -> dic
                 str(p): paired(curves[variant], curves["margin"], p) for p in SHARES
             }
     return {"limits": limits, **rows}
-
-
-def simulate_kept(setup: Setup, kept: Path, processes: int) -> list[SeedCurve]:
-    """`simulate`, with finished seeds kept whatever temporary folder the data lie in."""
-    if kept.exists():
-        rows = [json.loads(line) for line in kept.read_text().splitlines()]
-        own = [{**row, "setup": setup.key()} for row in rows if of_budget(row["curve"], setup.budget)]
-        kept.write_text("".join(json.dumps(row) + "\n" for row in own))
-    return simulate(setup, kept, processes)
-
-
-def of_budget(curve: dict[str, Any], budget: int) -> bool:
-    """Whether a kept curve goes as far as is wanted now."""
-    return bool(curve["labels"][-1] == min(budget, curve["n_pool"]))
 
 
 def paired(ours: list[SeedCurve], theirs: list[SeedCurve], percent: int) -> dict[str, Any]:
@@ -167,13 +165,14 @@ def demo(name: str) -> Callable[[Path], str | dict[str, Any]]:
     return lambda _: name
 
 
+SLOW = [PACED, *(f"skactiveml:{name}" for name in BASELINES if name != "margin")]
 DATA: dict[str, tuple[Callable[[Path], str | dict[str, Any]], dict[str, Any]]] = {
     "breast_cancer": (demo("breast_cancer"), {"budget": 100}),
     "Phishing": (river_set("Phishing"), {"budget": 120}),
     "ImageSegments": (river_set("ImageSegments"), {"budget": 200}),
     "digits": (demo("digits"), {"budget": 300}),
     "htru2": (htru2, {"budget": 150}),
-    "clinc150": (clinc150, {"budget": 6000, "start": 300, "batch": 300, "seeds": 3, "not_run": [PACED]}),
+    "clinc150": (clinc150, {"budget": 6000, "start": 300, "batch": 300, "seeds": 3, "not_run": SLOW}),
 }
 
 

@@ -62,7 +62,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("oidc_name", "single sign-on", "words", "What the issuer is called on the sign-in page"),
     Setting("database_url", "", "URL", "Database; empty means plumbline.db in the workspace"),
     Setting("strategy", "typical_then_margin", "name", "Query strategy of new projects"),
-    Setting("pace", "linear", "name", "Policy by which pseudo-labels are proposed"),
+    Setting("pace", "fixed", "name", "Policy by which pseudo-labels are proposed"),
     Setting(
         "label_budget",
         0,
