@@ -37,8 +37,7 @@ def calibrate(
     """Measure a judge's probabilities before and after each calibrator, and say which one to use."""
     from plumbline_backend.trust.calibration import run_calibration, split_rows
     from plumbline_backend.trust.outside import read_predictions
-    from plumbline_backend.trust.page import as_html
-    from plumbline_backend.trust.view import page_view
+    from plumbline_backend.trust.page import as_html, report_of
 
     if seed < 0:
         raise InputError(f"--seed: found {seed}; expected a whole number from 0")
@@ -57,7 +56,7 @@ def calibrate(
             seed,
             lambda p, m: bar.update(task, completed=p, description=m),
         )
-    view = page_view(run)
+    view = report_of(run)
     document = json.dumps(view, indent=1, allow_nan=False)
     page = html_out or _page_path(file, json_out)
     page.write_text(as_html(view), encoding="utf-8")

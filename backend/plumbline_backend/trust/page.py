@@ -6,13 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from plumbline_backend.domain.calibration_scores import operating_point
 from plumbline_backend.domain.calibration_summary import MEANINGS
+from plumbline_backend.trust.calibration import CalibrationRun
+from plumbline_backend.trust.thresholds import AS_GIVEN
+from plumbline_backend.trust.view import numbers, page_view
 
 View = Mapping[str, Any]
 SIDE, LOW_SIDE = 300, 80
 MOST_ROWS = 300
 """Rows of a table per class: a page of more is no longer read."""
-SHOWN_THRESHOLDS = (25, 50, 75)
+SHOWN_THRESHOLDS = (0.25, 0.5, 0.75)
 COLORS = ("#0d5f68", "#8a5a00")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1c2427; }
@@ -24,8 +31,36 @@ td small { color: #5a6468; } .note { border-left: 4px solid #8a5a00; padding: 4p
 """
 
 
+def report_of(run: CalibrationRun) -> dict[str, Any]:
+    """What the page draws of a run, and under each state the figures of a few thresholds of every class."""
+    view = page_view(run)
+    for title, state in view["states"].items():
+        proba = run.shown.proba if title == AS_GIVEN else run.after[title].proba
+        state["thresholds"] = [
+            _points_of(run, np.minimum(proba[:, k], 1.0), k) for k in range(len(view["classes"]))
+        ]
+    return view
+
+
+def _points_of(run: CalibrationRun, own: NDArray[np.float64], k: int) -> list[dict[str, Any]]:
+    """Precision, recall and false positive rate [value, low, high, n] of saying class k from each threshold on."""
+    targets = run.shown.targets
+    happened = targets[:, k] > 0 if run.shown.multi_label else targets == k
+    found = [operating_point(own, happened, at, 1.0, 1.0) for at in SHOWN_THRESHOLDS]
+    return [
+        {
+            "threshold": each.threshold,
+            "n_yes": each.n_yes,
+            "precision": numbers(each.precision),
+            "recall": numbers(each.recall),
+            "false_positive_rate": numbers(each.false_positive_rate),
+        }
+        for each in found
+    ]
+
+
 def as_html(view: View) -> str:
-    """The report of one judge. view: of `view.page_view`. All text is escaped; unknown stays unknown."""
+    """The report of one judge. view: of `report_of`. All text is escaped; unknown stays unknown."""
     name, n = escape(view["name"]), f"{view['n_shown']:,}"
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in view["notes"])
     changes = "".join(
@@ -109,16 +144,12 @@ def _classes(view: View, state: View) -> str:
 
 
 def _thresholds(view: View, state: View) -> str:
-    heads = [f"from {at / 100:.2f} on" for at in SHOWN_THRESHOLDS]
-    rows = []
-    for name, counts in zip(view["classes"], state["thresholds"], strict=False):
-        hits, alarms = counts["hits"], counts["alarms"]
-        cells = [
-            f"{hits[at]:,} of {hits[0]:,} found, {alarms[at]:,} of {alarms[0]:,} false alarms"
-            for at in SHOWN_THRESHOLDS
-        ]
-        rows.append([escape(name), *cells])
-    return _table(("class", *heads), rows)
+    heads = [f"from {at:.2f} on: found; right when said" for at in SHOWN_THRESHOLDS]
+    rows = [
+        [escape(name), *(f"{_of(each['recall'])}<br>{_of(each['precision'])}" for each in points)]
+        for name, points in zip(view["classes"], state["thresholds"], strict=True)
+    ]
+    return _table(("class", *heads), rows[:MOST_ROWS])
 
 
 def _slices(state: View) -> str:

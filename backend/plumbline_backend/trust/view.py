@@ -58,7 +58,7 @@ def _state(
         "bins": {name: getattr(bins, name).tolist() for name in bins.__dataclass_fields__},
         "risk": [[p.threshold, p.coverage, *p.risk] for p in summary.risk_coverage],
         "classes": [
-            [int(n), *_numbers(figure)]
+            [int(n), *numbers(figure)]
             for n, figure in zip(summary.n_true[:MOST_CLASSES], summary.per_class, strict=False)
         ],
         "slices": _slices(run.shown, proba),
@@ -74,9 +74,9 @@ def _slices(shown: Predictions, proba: NDArray[np.float64]) -> list[dict[str, An
     return [
         {
             "name": each.name,
-            "accuracy": _numbers(each.accuracy),
-            "elsewhere": _numbers(each.elsewhere),
-            "gap": _numbers(each.gap),
+            "accuracy": numbers(each.accuracy),
+            "elsewhere": numbers(each.elsewhere),
+            "gap": numbers(each.gap),
             "p_value": each.p_value,
             "found": each.found,
         }
@@ -98,16 +98,17 @@ def _set(report: SetReport) -> dict[str, Any]:
     return {
         "rule": report.rule,
         "promised": report.promised,
-        "coverage": _numbers(report.coverage),
-        "size": _numbers(report.size),
-        "empty": _numbers(report.empty),
+        "coverage": numbers(report.coverage),
+        "size": numbers(report.size),
+        "empty": numbers(report.empty),
         "worst": report.worst,
-        "by_class": [_numbers(each) for each in report.by_class[:MOST_CLASSES]],
+        "by_class": [numbers(each) for each in report.by_class[:MOST_CLASSES]],
         "everything": not np.isfinite(report.threshold),
     }
 
 
-def _numbers(interval: Interval | tuple[Any, ...]) -> list[float | int | None]:
+def numbers(interval: Interval | tuple[Any, ...]) -> list[float | int | None]:
+    """An interval or a figure as JSON; unknown is null."""
     return [None if isinstance(v, float) and not np.isfinite(v) else v for v in map(_plain, interval)]
 
 

@@ -13,9 +13,8 @@ from plumbline_backend.registry import CALIBRATORS
 from plumbline_backend.trust.calibration import CalibrationRun, run_calibration, split_rows
 from plumbline_backend.trust.comparison import compare
 from plumbline_backend.trust.document import as_json
-from plumbline_backend.trust.page import as_html
+from plumbline_backend.trust.page import as_html, report_of
 from plumbline_backend.trust.predictions import Predictions, from_logits, from_proba
-from plumbline_backend.trust.view import page_view
 
 
 def made(n: int = 1200, sharpness: float = 2.0, offset: float = 0.0, name: str = "made") -> Predictions:
@@ -81,7 +80,7 @@ def test_the_document_has_the_promised_shape(done: CalibrationRun) -> None:
 
 
 def test_the_page_tells_everything_and_runs_nothing() -> None:
-    page = as_html(page_view(run(made(200, name="<script>alert(1)</script>"), ["temperature"])))
+    page = as_html(report_of(run(made(200, name="<script>alert(1)</script>"), ["temperature"])))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     for words in ("n = 100", "null", "smooth ece", "cross-validated NLL", "<svg", "Use "):
@@ -132,7 +131,7 @@ def sure(n: int, said: float, right: float, seed: int = 0) -> Predictions:
 )
 def test_degenerate_input_is_shown_with_what_is_wrong_with_it(given: Predictions, note: str) -> None:
     """Also all of it as JSON without NaN, and as a page; accuracy and n stay what they are."""
-    view = page_view(run(given, ["temperature", "isotonic", "histogram"]))
+    view = report_of(run(given, ["temperature", "isotonic", "histogram"]))
     assert any(note in each for each in view["notes"])
     assert json.dumps(view, allow_nan=False)
     assert view["before"]["accuracy"]["n"] == view["n_shown"] == given.n // 2
