@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.novelty.abet import AbeT
 from plumbline_backend.novelty.open_set import auroc, evaluate_open_set, open_set_rule
 from plumbline_backend.novelty.relative_mahalanobis import RelativeMahalanobis
 
@@ -100,3 +102,16 @@ def test_relative_mahalanobis_on_clinc150() -> None:
     known = score.score(embedded(texts("test", 3)), nothing)
     outside = score.score(embedded(texts("oos_test", 4)), nothing)
     assert auroc(known, outside).value > 0.96
+
+
+def test_abet_takes_angles_of_the_features_themselves() -> None:
+    """Two clouds on one side of zero: their angles to the classes' directions are small; centred they would not be."""
+    draw = np.random.default_rng(0)
+    targets = np.arange(80) % 2
+    features = 5 + draw.normal(scale=0.3, size=(80, 4)) + np.eye(2, 4)[targets]
+    head = AbeT().fit(features, targets, 2)
+    with torch.no_grad():
+        cosines, _ = head._forward(torch.from_numpy(head._input(features)), training=False)
+        directions = head._classes.numpy().astype(np.float64)
+    lengths = np.linalg.norm(features, axis=1, keepdims=True) * np.linalg.norm(directions, axis=1)
+    np.testing.assert_allclose(cosines.numpy(), features @ directions.T / lengths, atol=1e-5)
