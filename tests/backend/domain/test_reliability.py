@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scipy.stats import binom
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.intervals import wilson
@@ -148,3 +149,23 @@ def test_nothing_measured_is_unknown() -> None:
 def test_refusals(confidence: list[float], correct: list[int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ece(np.array(confidence), np.array(correct, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("n", "accuracy", "by_wilson", "by_bootstrap"),
+    [(20, 0.5, 0.959, 0.959), (20, 0.95, 0.925, 0.639), (67, 0.99, 0.970, 0.485), (333, 0.95, 0.957, 0.954)],
+)
+def test_bars_hold_the_true_accuracy_where_a_bootstrap_would_not(
+    n: int, accuracy: float, by_wilson: float, by_bootstrap: float
+) -> None:
+    """Exact, over all counts of right answers: the percentile bootstrap of a share is the binomial's quantiles at it.
+
+    The table of docs/decisions/0008-reliability-intervals.md; the bars are those that the diagram draws.
+    """
+    right = np.arange(n + 1)
+    chance = binom.pmf(right, n, accuracy)
+    bars = [reliability(np.full(n, 0.9), np.arange(n) < k, np.random.default_rng(0), 1, 1) for k in right]
+    inside = np.array([bar.low[0] <= accuracy <= bar.high[0] for bar in bars])
+    low, high = (binom.ppf(q, n, right / n) / n for q in (0.025, 0.975))
+    assert chance[inside].sum() == pytest.approx(by_wilson, abs=5e-4)
+    assert chance[(low <= accuracy) & (accuracy <= high)].sum() == pytest.approx(by_bootstrap, abs=5e-4)
