@@ -1,4 +1,4 @@
-"""The pace as people see it: what it is, why, how fast, and the precision of its proposals."""
+"""Pace and stopping as people see them: reasons in words, figures with n, a target that can be chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pages import answer_digits, open_page
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from conftest import Server
 
@@ -24,6 +24,12 @@ def taught(server: Server) -> Server:
     """The module's server once 90 digits were answered through it."""
     answer_digits(server, 90)
     return server
+
+
+def choose(page: Page, present: str, words: str) -> None:
+    """In the choice that shows `present`."""
+    page.get_by_role("combobox").filter(has_text=re.compile(f"^{present}$")).click()
+    page.get_by_role("menuitem", name=words, exact=True).click()
 
 
 def set_state(server: Server, **state: Any) -> None:
@@ -65,4 +71,18 @@ def test_the_pace_says_its_state_and_why(
     if state["mode"] == "on":
         expect(page.get_by_role("button", name="Stop, and take all back")).to_be_visible()
     expect(page.locator(".bk-Figure canvas").first).to_be_attached()  # precision over versions
+    assert watched.wrong == []
+
+
+def test_the_signs_for_stopping_follow_the_target(new_context: Contexts, taught: Server) -> None:
+    watched = open_page(new_context, taught, "/p/digits/model")
+    page = watched.page
+    expect(page.get_by_text("Is it time to stop?")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    table = page.get_by_role("table").filter(has_text="Held against")
+    expect(table.get_by_role("row")).not_to_have_count(0)
+    expect(table).to_contain_text(re.compile(r"n = \d+"))
+    before = table.inner_text()
+    choose(page, r"\d\d\.\d %", "70.0 %")
+    expect(table).to_contain_text("70.0 %")
+    assert table.inner_text() != before
     assert watched.wrong == []
