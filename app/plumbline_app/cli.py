@@ -15,7 +15,7 @@ from plumbline_app.commands.backup import backup
 from plumbline_app.commands.calibrate import calibrate
 from plumbline_app.commands.check_plugin import check_plugin
 from plumbline_app.commands.judges import judges_app
-from plumbline_app.commands.progress import follow
+from plumbline_app.commands.progress import follow, progress_bar
 from plumbline_app.commands.restore import restore
 from plumbline_app.commands.simulate import simulate
 from plumbline_app.commands.train import train
@@ -166,20 +166,24 @@ def export(
         raise InputError(f"what: found {what!r}; expected labels or classifier")
     with open_workspace(workspace, database_url=database) as opened:
         found = opened.project(project)
-        if what == "labels":
-            options = {"history": history} | (
-                {"spreadsheet_safe": spreadsheet_safe} if format == "csv" else {}
-            )
-            path = found.export_labels(out, format, **options)
-        else:
-            path = found.export_classifier(out)
+        safe = {"spreadsheet_safe": spreadsheet_safe} if format == "csv" else {}
+        with progress_bar() as show:
+            show(0.0, f"writing the {what}")
+            if what == "labels":
+                path = found.export_labels(out, format, history=history, **safe)
+            else:
+                path = found.export_classifier(out)
     print(json.dumps({"path": str(path)}) if as_json else f"Wrote {path}")
 
 
 @app.command()
-def doctor(workspace: WorkspaceOption = Path("workspace"), as_json: JsonOption = False) -> None:
+def doctor(
+    workspace: WorkspaceOption = Path("workspace"),
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say what is installed, which path the kernels take, and what is missing with the command that brings it."""
-    findings = examine(workspace)
+    findings = examine(workspace, database)
     if as_json:
         print(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:

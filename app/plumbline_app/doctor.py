@@ -23,18 +23,21 @@ class Finding(NamedTuple):
     optional: bool = False
 
 
-def examine(workspace: Path) -> list[Finding]:
+def examine(workspace: Path, database_url: str | None = None) -> list[Finding]:
     """Every finding, in the order in which a newcomer would need them."""
     return [
         Finding("python", True, f"{platform.python_version()} on {platform.platform()}"),
         *(_distribution(name) for name in CORE),
         _kernels(),
         _database(),
+        *([_server(database_url)] if database_url else []),
         _sandbox(),
         _disk(workspace),
         _browser(),
         _extra("sentence-transformers", "sentence_transformers", "text"),
         _extra("triton", "triton", "gpu"),
+        _extra("faiss-cpu", "faiss", "large"),
+        _extra("ray", "ray", "ray"),
     ]
 
 
@@ -65,6 +68,21 @@ def _database() -> Finding:
     report = sqlite_report()
     found = f"{report.version} through {report.driver}, journal {report.journal_mode}"
     return Finding("sqlite", report.wal_safe, found, report.advice, optional=True)
+
+
+def _server(url: str) -> Finding:
+    """The database that is named; only looked at, nothing is made in it."""
+    from plumbline_backend.domain.errors import PlumblineError
+    from plumbline_backend.store import Database
+
+    try:
+        database = Database(url)
+        try:
+            return Finding("database", True, f"{database.describe()} at {database.url}")
+        finally:
+            database.close()
+    except PlumblineError as error:
+        return Finding("database", False, str(error), "start the server, or correct the URL of --database")
 
 
 def _sandbox() -> Finding:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import pty
+import select
 import signal
 import socket
 import subprocess
@@ -12,7 +15,12 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+
+from plumbline_app.doctor import examine
+from plumbline_backend.jobs.executors import InlineExecutor
+from plumbline_backend.workspace import open_workspace
 
 CODE = "from plumbline_app.cli import main; main()"
 
@@ -114,6 +122,98 @@ def test_doctor_names_the_kernel_path_the_database_and_what_is_missing(tmp_path)
     assert findings["sandbox"]["found"].split(":")[0] in ("fork server", "monty", "none")
     assert findings["workspace"]["ok"]
     assert not (tmp_path / "workspace").exists(), "doctor only looks"
+
+
+def test_a_tsv_goes_the_whole_way_and_labels_come_out_in_every_format(tmp_path):
+    file = tmp_path / "talk.tsv"
+    file.write_text("key\tsize\tlabel\n" + "".join(f"k{i}\t{i}.5\t{'ab'[i % 2]}\n" for i in range(8)))
+    done = plumbline("import", file, "--label-use", "training", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["n_items"] == 8, done.stderr
+    for format_name in ("parquet", "jsonl"):
+        out = f"out.{format_name}"
+        done = plumbline("export", "talk", "labels", out, "--format", format_name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(row["item_key"], row["class_name"]) for row in rows[:2]] == [("k0", "a"), ("k1", "b")]
+    table = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["class_name"] for row in table] == [row["class_name"] for row in rows]
+
+
+def test_a_classifier_is_exported_by_the_command(flowers, tmp_path):
+    with open_workspace(tmp_path / "workspace", executor=InlineExecutor()) as workspace:
+        project = workspace.import_items(flowers, "flowers", label_use="training")
+        while (job := project.fit()) is not None:
+            project.wait(job)
+    done = plumbline("export", "flowers", "classifier", "model", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"path": "model"}
+    assert {"model.onnx", "predict.py", "model_card.md"} <= {p.name for p in (tmp_path / "model").iterdir()}
+
+
+def test_a_terminal_shows_a_bar_and_a_pipe_does_not(tmp_path):
+    """The same import with its errors on a terminal of its own, then on a pipe."""
+    file = tmp_path / "long.csv"
+    file.write_text("key,x\n" + "".join(f"k{i},{i}.5\n" for i in range(60_000)))
+    mine, its = pty.openpty()
+    command = [sys.executable, "-c", CODE, "import", str(file)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=its) as running:
+        os.close(its)
+        shown = b""
+        while select.select([mine], [], [], 100)[0]:
+            try:
+                piece = os.read(mine, 4096)
+            except OSError:  # the other end is closed
+                break
+            shown += piece
+        assert running.wait(60) == 0
+    os.close(mine)
+    assert "━" in shown.decode(errors="replace")
+    done = plumbline("import", file, "--name", "again", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_doctor_names_the_command_for_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr("plumbline_app.doctor.util.find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", "")
+    findings = {finding.name: finding for finding in examine(tmp_path)}
+    assert findings["sentence-transformers"].remedy == "pip install 'plumbline[text]'"
+    assert findings["faiss-cpu"].remedy == "pip install 'plumbline[large]'"
+    assert findings["ray"].remedy == "pip install 'plumbline[ray]'"
+    assert findings["browser (for tests)"].remedy == "apt-get install chromium"
+    assert not findings["ray"].ok
+    assert findings["ray"].optional
+
+
+def test_doctor_looks_at_the_database_that_is_named(database_url, tmp_path):
+    found = next(f for f in examine(tmp_path, database_url) if f.name == "database")
+    assert found.ok
+    assert found.found.startswith("PostgreSQL" if "postgres" in database_url else "SQLite")
+    away = next(f for f in examine(tmp_path, "postgresql://u:secret@127.0.0.1:1/x") if f.name == "database")
+    assert not away.ok
+    assert "secret" not in away.found
+    assert "--database" in away.remedy
+
+
+@pytest.mark.slow
+def test_a_fresh_demo_starts_over(tmp_path):
+    """The folder of an earlier demo goes, with what was in it, and the demo is there again."""
+    old = tmp_path / "demo"
+    old.mkdir()
+    (old / ".demo-workspace").touch()
+    (old / "left.txt").write_text("of an earlier demo")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", CODE, "demo", "--fresh", "--workspace", str(old), "--port", str(port)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert _answers(f"http://localhost:{port}/healthz")
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(60) in (0, -signal.SIGTERM)
+    assert not (old / "left.txt").exists()
+    assert (old / ".demo-workspace").exists()
+    assert sorted(p.name for p in (old / "pool").iterdir()) == ["breast-cancer", "digits", "wine"]
 
 
 def test_a_fresh_demo_never_deletes_a_folder_that_is_not_a_demo(tmp_path):

@@ -121,7 +121,7 @@ def test_a_refused_import_offers_the_rest_after_a_reload_too(importing: Watched,
     start(page, "Chosen name")
     expect(page.get_by_text("Nothing was imported")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
     page.reload()
-    expect(page.get_by_text("Nothing was imported")).to_be_visible()
+    expect(page.get_by_text("Nothing was imported")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
     page.get_by_role("button", name="Skip these rows and import the rest").click()
     expect(page.get_by_text("Chosen name is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
     expect(page.get_by_text(", 1 row left out")).to_be_visible()

@@ -97,3 +97,13 @@ def test_a_cut_array_is_refused(import_file):
     with pytest.raises(ImportRefusedError) as refused:
         import_file("a.npz", cut)
     assert str(refused.value) == "a.npz, column 'X'; expected an array of (100, 10); its bytes end early"
+
+
+def test_bad_rows_are_named_and_the_rest_is_imported_on_request(import_file, tmp_path):
+    """Rows 2 and 4 of five hold an infinity; missing numbers are no mistake."""
+    X = np.array([[1, 2], [np.inf, 2], [3, 4], [5, -np.inf], [np.nan, 6]], np.float32)
+    got = import_file("a.npz", lambda path: np.savez(path, X=X, y=np.arange(5)), on_problem="skip")
+    assert (got.summary.n_items, got.summary.n_skipped) == (3, 2)
+    assert [problem.row for problem in got.summary.problems] == [2, 4]
+    assert got.values("y") == ["0", "2", "4"]
+    assert "inf at place 1 of 2" in (tmp_path / "pool" / "skipped.csv").read_text(encoding="utf-8")
