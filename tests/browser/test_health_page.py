@@ -66,6 +66,11 @@ def test_before_a_check_the_page_says_what_to_do(new_context: Contexts, server: 
     expect(page.get_by_text("0 labels; the check of labels needs at least 20")).to_be_visible(
         timeout=DRAWN_WITHIN_MS
     )
+    page.get_by_role("button", name="Look at the features").click()
+    compared = page.get_by_role("region", name="Columns compared")
+    expect(compared.locator("tbody tr")).to_have_count(13, timeout=DRAWN_WITHIN_MS)
+    expect(page.locator("section.tile", has_text="Intrinsic dimension")).to_contain_text("n = 178")
+    expect(page.get_by_text("0 labels of 0 classes; expected at least 20 labels")).to_be_visible()
     assert watched.wrong == []
 
 
