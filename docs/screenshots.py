@@ -33,6 +33,22 @@ IMAGES = Path(__file__).parent / "images"
 SIZES = {"wide": (1440, 900), "narrow": (1024, 768)}
 SETTLE_MS = 2500
 """For charts that draw themselves after their data has come."""
+BUSY = ["is being computed", "Measuring the model", "Reading the pool", "are on their way", "Training …"]
+"""Words of a page that is not done yet."""
+SHOWN = {"model": "throw-away heads", "agreement": "Krippendorff's alpha"}
+"""Words that pages show once what takes them long is done."""
+AT_REST = """
+busy => {
+  const inside = root => [...root.querySelectorAll("*")].flatMap(
+    e => e.shadowRoot ? [e, ...inside(e.shadowRoot)] : [e]);
+  const all = inside(document);
+  const words = all.filter(e => !e.children.length && !["STYLE", "SCRIPT"].includes(e.tagName) && e.checkVisibility());
+  const far = e => e.loading === "lazy" && e.getBoundingClientRect().top > innerHeight;
+  return all.every(e => e.tagName !== "IMG" || e.complete || far(e))
+    && !words.some(e => busy.some(each => e.textContent.includes(each)));
+}
+"""
+"""Whether every picture is there and nothing says that it is still at work, through shadow roots."""
 STEP = 30
 """Digits answered between two versions of the model."""
 READER = "Ada"
@@ -111,7 +127,7 @@ def _with_login(server: Server, everything: Path | None, only: list[str] | None)
     with open_store(server.workspace / "plumbline.db") as store:
         store.people.create(READER, hash_password(PASSWORD), is_owner=True, may_create=True)
         project = store.projects.get("several").id
-        for name, role in (("Ben", "annotator"), ("Cleo", "reviewer"), ("Dora", "reader")):
+        for name, role in (("Ben", "annotator"), ("Cleo", "editor"), ("Dora", "reader")):
             store.people.create(name, hash_password(PASSWORD))
             store.memberships.set_role(project, store.people.get(name).id, role)
     server.start()
@@ -208,7 +224,10 @@ def _picture(context: BrowserContext, url: str, path: Path) -> None:
     page.wait_for_load_state("networkidle")
     if url.endswith("/calibration"):
         _measure(page)
-    page.wait_for_function("!document.body.innerText.includes('is being computed')", timeout=60_000)
+    for name, words in SHOWN.items():
+        if url.endswith(PAGES[name]):
+            page.get_by_text(words).first.wait_for(timeout=120_000)
+    page.wait_for_function(AT_REST, arg=BUSY, timeout=120_000)
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=path)
     page.close()

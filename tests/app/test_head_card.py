@@ -89,7 +89,7 @@ def test_old_classes_that_lost_are_pointed_out() -> None:
     title, text, fell = words(wilson(9, 10), wilson(8, 10))
     assert title == "Old and new classes"
     assert fell
-    assert "Since version 3 1 class was added." in text
+    assert "Since version 3, 1 class was added." in text
     assert "90.0 %" in text
     assert "80.0 %" in text
     assert "n = 10" in text

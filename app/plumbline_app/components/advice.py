@@ -124,7 +124,7 @@ def old_and_new_words(grown: OldAndNew) -> tuple[str, str, bool]:
     added = len(set(grown.later.metrics["classes"]) - set(grown.earlier.metrics["classes"]))
     fell = before.n > 0 and after.value < before.value
     text = (
-        f"Since version {grown.earlier.version} {added} {'class was' if added == 1 else 'classes were'} added. "
+        f"Since version {grown.earlier.version}, {added} {'class was' if added == 1 else 'classes were'} added. "
         f"Accuracy on the old classes: {said(before)} before, {said(after)} now. On the new ones: {said(grown.new)}."
     )
     if fell:

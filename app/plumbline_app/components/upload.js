@@ -1,7 +1,7 @@
 // A file goes to the server as the raw body of one request, so that its size is no matter of memory.
 const CSS = `
 :host { font: 14px/1.5 var(--pl-font); color: var(--pl-ink); }
-.drop { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 6px; min-height: 168px;
+.drop { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 6px; min-height: 300px;
   padding: 20px; text-align: center; border: 2px dashed var(--pl-control); border-radius: var(--pl-radius); background: var(--pl-raised); }
 .drop.over { border-color: var(--pl-primary); background: var(--pl-primary-soft); }
 .drop strong { font-size: 15px; }
