@@ -5,8 +5,11 @@
 
 Each person is a thread with a connection of its own that does what the Label page does: `POST label/sync` with the
 answer that was given and the wish for a queue of ten items, then a pause as people make it (2 s by default). Training
-runs all the while, as it does for real. Submit is the time until an answer is acknowledged and the next items are
-there: one request, as on the page. Afterwards the ledger is compared with what was acknowledged, item by item.
+runs all the while, as it does for real. Submit is the time until an answer is acknowledged, next the time until the
+queue is full again; the page asks for both in one request, here they are two, so that each has its figure. Afterwards
+the ledger is compared with what was acknowledged, and for each item live leases and judgements in force are counted
+together: more than the overlap is over-assigned. People are told apart by name, as in single-user mode, without a
+login.
 
 The baseline in the same run is `GET /healthz` from the same threads with the same pauses: what the machine and the
 network stack cost without any work. With `--browsers N`, N of the people are real browsers with the Label page open
@@ -35,9 +38,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import select
 
 from common import environment, write
 from plumbline_backend.store import open_store
+from plumbline_backend.store.columns import now
+from plumbline_backend.store.tables import leases
 from plumbline_backend.workspace import open_workspace
 from team_browsers import Browsers
 
@@ -54,7 +60,8 @@ class Person(threading.Thread):
         super().__init__()
         self.number = number
         self.acknowledged: dict[str, int] = {}
-        self.seconds: list[float] = []
+        self.submit_s: list[float] = []
+        self.next_s: list[float] = []
         self.baseline: list[float] = []
         self.errors: Counter[str] = Counter()
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -82,19 +89,20 @@ class Person(threading.Thread):
             "query_id": ask["query_id"], "stratum": ask["stratum"],
         }  # fmt: skip
         begun = time.perf_counter()
-        said = self._post("sync", [operation])
+        (ack,) = self._post("sync", [operation], want=0)["acks"]
+        submitted = time.perf_counter()
+        asks: list[dict[str, Any]] = self._post("sync", [])["asks"]
         if time.monotonic() > self._warm_until:
-            self.seconds.append(time.perf_counter() - begun)
-        (ack,) = said["acks"]
+            self.submit_s.append(submitted - begun)
+            self.next_s.append(time.perf_counter() - submitted)
         if ack["ok"]:
             self.acknowledged[uuid] = ask["item"]
         else:
             self.errors[ack["reason"][:80]] += 1
-        asks: list[dict[str, Any]] = said["asks"]
         return asks
 
-    def _post(self, what: str, operations: list[dict[str, Any]]) -> dict[str, Any]:
-        body = {"holder": f"tab-{self.number}", "operations": operations, "want": QUEUE}
+    def _post(self, what: str, operations: list[dict[str, Any]], want: int = QUEUE) -> dict[str, Any]:
+        body = {"holder": f"tab-{self.number}", "operations": operations, "want": want}
         headers = {"content-type": "application/json", "x-plumbline-person": f"person {self.number}"}
         self._connection.request("POST", f"/api/projects/pool/label/{what}", json.dumps(body), headers)
         response = self._connection.getresponse()
@@ -159,7 +167,8 @@ def load(folder: Path, url: str, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "items": options.items,
         "n_answers": len(acknowledged),
-        "submit_and_next_ms": _summary([s for person in people for s in person.seconds]),
+        "submit_ms": _summary([s for person in people for s in person.submit_s]),
+        "next_ms": _summary([s for person in people for s in person.next_s]),
         "healthz_ms": _summary([s for person in people for s in person.baseline]),
         "errors": dict(sum((person.errors for person in people), Counter(browsers.errors))),
         "browsers": {
@@ -174,17 +183,22 @@ def load(folder: Path, url: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compared(url: str | Path, acknowledged: dict[str, int]) -> dict[str, int]:
-    """How many acknowledged answers are missing, and how many items were answered by more than one person."""
+    """How many acknowledged answers are missing, and how many items are held or answered more often than once."""
     with open_store(url) as store:
         (project,) = store.projects.list()
         (question,) = store.questions.for_project(project.id)
         rows = store.ledger.history(question.id, limit=None)
+        assigned = Counter(row.item for row in store.ledger.current(question.id, judge_kinds=("person",)))
+        with store.database.read() as connection:
+            live = select(leases.c.item).where(
+                leases.c.question_id == question.id, leases.c.expires_at > now()
+            )
+            assigned.update(connection.scalars(live))
     stored = Counter(row.client_uuid for row in rows)
-    answered = Counter(row.item for row in rows if row.answer is not None)
     return {
         "lost": len(set(acknowledged) - set(stored)),
         "recorded_twice": sum(n > 1 for n in stored.values()),
-        "over_assigned": sum(n > 1 for n in answered.values()),
+        "over_assigned": sum(n > 1 for n in assigned.values()),
     }
 
 

@@ -22,7 +22,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from plumbline_backend import net_guard
 from plumbline_backend.domain.errors import InputError, PlumblineError, shorten
+from plumbline_backend.net_guard import Reach, UnreachableError
 from plumbline_backend.store import Store
 from plumbline_backend.store.webhooks import Webhook
 
@@ -54,16 +56,12 @@ def checked_url(url: str, allowed: str) -> str:
 def resolve(url: str, allowed: str) -> Target:
     """Parse, check and resolve once. Raises InputError when the host is not allowed or its address is not public."""
     scheme, host, port, path = _parsed(url, allowed)
+    reach: Reach = "private" if _is_literal(host) else "public"
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise InputError(f"url: {host!r} cannot be resolved: {error}") from error
-    addresses = [str(entry[4][0]) for entry in found]
-    if not _is_literal(host):
-        private = [each for each in addresses if not ipaddress.ip_address(each).is_global]
-        if private:
-            raise InputError(f"url: {host!r} resolves to {private[0]}, which is not a public address")
-    return Target(scheme, host, port, path, addresses[0])
+        address = net_guard.resolve(host, port, reach)
+    except UnreachableError as error:
+        raise InputError(f"url: {error}") from error
+    return Target(scheme, host, port, path, address)
 
 
 def send(target: Target, body: bytes, headers: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> int:

@@ -54,6 +54,46 @@ def test_only_this_machine_reaches_the_server_and_nothing_else_leaves_the_inside
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
+@pytest.mark.parametrize("name", [n for n in SERVICES if n.startswith(("worker", "server"))])
+def test_ray_asks_for_its_token_everywhere_and_has_no_dashboard(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["environment"]["RAY_AUTH_MODE"] == "token"
+    assert service["environment"]["RAY_AUTH_TOKEN"].startswith("${RAY_AUTH_TOKEN:?")
+    if name.startswith("worker"):
+        assert service["entrypoint"][:3] == ["ray", "start", "--head"]
+        assert "--include-dashboard=false" in service["entrypoint"]
+        assert set(service["networks"]) == {"inside"}, "its ports are on the inner network alone"
+        assert not {"ports", "network_mode", "expose"} & set(service)
+
+
+KNOWN = {
+    "build", "image", "restart", "init", "read_only", "cap_drop", "security_opt", "networks", "entrypoint",
+    "environment", "volumes", "tmpfs", "shm_size", "healthcheck", "depends_on", "ports",
+    "stop_grace_period", "profiles", "deploy",
+}  # fmt: skip
+"""Members of a service as the Compose specification names them, of those that are used here."""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_only_members_that_compose_knows_in_the_shape_that_it_reads(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert set(service) <= KNOWN
+    assert {"image"} <= set(service)
+    assert isinstance(service["environment"], dict)
+    assert all(isinstance(value, str) for value in service["environment"].values()), "no number or bare yes"
+    for member in ("volumes", "tmpfs", "ports", "cap_drop", "security_opt"):
+        assert all(isinstance(each, str) for each in service.get(member, [])), member
+    for check in [service["healthcheck"]] if "healthcheck" in service else []:
+        assert set(check) <= {"test", "interval", "timeout", "start_period", "retries"}
+        assert check["test"][0] in ("CMD", "CMD-SHELL")
+        assert all(re.fullmatch(r"\d+s", check[each]) for each in ("interval", "timeout", "start_period"))
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    for other, how in service.get("depends_on", {}).items():
+        assert other in COMPOSE["services"]
+        assert how == {"condition": "service_healthy"}
+    assert set(COMPOSE) <= {"name", "services", "networks", "volumes", "x-plumbline", "x-ray", "x-worker"}
+
+
 def test_every_volume_that_is_used_is_declared() -> None:
     used = {
         mount.split(":")[0]

@@ -142,9 +142,27 @@ def test_an_allowed_name_that_points_inwards_is_refused(monkeypatch: pytest.Monk
     inside = [(2, 1, 6, "", ("10.0.0.7", 80))]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: inside)
     checked_url("http://hooks.example/", "hooks.example")
-    with pytest.raises(InputError, match=r"resolves to 10\.0\.0\.7, which is not a public address"):
+    with pytest.raises(InputError, match=r"10\.0\.0\.7 is not a public address"):
         resolve("http://hooks.example/", "hooks.example")
     outside = [(2, 1, 6, "", ("8.8.8.8", 80))]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: outside)
     assert resolve("http://hooks.example/", "hooks.example").address == "8.8.8.8"
     assert resolve("http://10.0.0.7:8080/", "10.0.0.7:8080").host == "10.0.0.7", "meant literally"
+
+
+@pytest.mark.parametrize(
+    "address", ["::ffff:10.0.0.7", "64:ff9b::a00:7", "2002:a00:7::", "100.64.0.1", "fe80::1"]
+)
+def test_an_inner_address_in_another_spelling_is_refused_by_the_one_guard(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the LLM endpoint and single sign-on have it: an IPv4 address inside an IPv6 one is looked at too."""
+    found = [(10, 1, 6, "", (address, 80, 0, 0))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(InputError, match=r"public address|no service has"):
+        resolve("http://hooks.example/", "hooks.example")
+
+
+def test_where_clouds_keep_their_keys_is_not_told_even_when_it_is_allowed() -> None:
+    with pytest.raises(InputError, match="an address that no service has"):
+        resolve("http://169.254.169.254/", "169.254.169.254")
