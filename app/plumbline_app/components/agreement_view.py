@@ -18,18 +18,20 @@ from plumbline_app.components.words import sentence
 from plumbline_app.theme import Tokens
 from plumbline_backend.domain.errors import shorten
 from plumbline_backend.domain.types import Interval
-from plumbline_backend.trust.annotators import AnnotatorReport, Conflict
+from plumbline_backend.trust.annotators import Annotator, AnnotatorReport, Conflict
 
 METHOD_WORDS = {
     "Dawid-Skene": "dawid_skene",
     "Majority": "majority",
     "MACE": "mace",
     "GLAD": "glad",
+    "Top two answers": "top_two",
 }
 SKILLS = {
     "dawid_skene": ("Right answers", "Probability of a right answer, by Dawid-Skene"),
     "majority": ("Agreement", "Share of answers that are the majority's"),
     "mace": ("Knows", "Probability of knowing rather than guessing, by MACE"),
+    "top_two": ("Knows", "Probability of not guessing, by the two most plausible answers"),
     "glad": ("Ability", "GLAD's ability; 0 is chance, below 0 is worse than chance"),
 }
 TABLE_PX = 460
@@ -72,7 +74,7 @@ class AgreementView(Viewer):
                 interval_cell(each.with_others),
                 f"{each.with_others.n:,}",
                 interval_cell(each.with_self),
-                "–" if math.isnan(each.skill) else f"{each.skill:.3f}",
+                _skill(each),
             ]
             for each in self._report.annotators
         ]
@@ -105,6 +107,9 @@ class AgreementView(Viewer):
             grid_column("Likeliest", "name"),
             grid_column("Certainty", "number", "Of the likeliest class, by the aggregation"),
             grid_column("Rival", "text", "The other of the two most plausible answers"),
+            grid_column(
+                "First of the two", "number", "Confusion probability: at 50 % nobody can tell them apart"
+            ),
             grid_column("Settled", "text"),
         )
         rows = [
@@ -114,6 +119,7 @@ class AgreementView(Viewer):
                 each.likeliest,
                 f"{100 * each.certainty:.0f} %",
                 each.rival or "–",
+                "–" if each.confusion is None else f"{100 * each.confusion:.0f} %",
                 "yes" if each.settled else "no",
             ]
             for each in report.conflicts
@@ -155,6 +161,13 @@ class AgreementView(Viewer):
         draw()
         below = "Rows: the aggregated class; columns: what this person said."
         return card("What each person confuses", below, line(picked, **FIELDS), where)
+
+
+def _skill(each: Annotator) -> str:
+    if math.isnan(each.skill):
+        return "–"
+    ends = each.skill_interval
+    return f"{each.skill:.3f}" if ends is None else f"{each.skill:.3f} ({ends.low:.3f} to {ends.high:.3f})"
 
 
 def headline(report: AnnotatorReport) -> list[Tile]:

@@ -15,7 +15,7 @@ from plumbline_app.components.layout import fill, line, page_column, place
 from plumbline_app.components.words import heading, notice
 from plumbline_app.pages.page import Page
 from plumbline_app.theme import tokens
-from plumbline_backend.domain.errors import PlumblineError
+from plumbline_backend.domain.errors import InputError, PlumblineError
 
 BELOW = (
     "People compared on the items that several of them answered; nobody's answers are taken for the truth."
@@ -46,8 +46,12 @@ class AgreementPage(Page):
 
     def _draw(self) -> None:
         with self._drawing:
-            report = self.project.desk.trust.annotators(self.method)
             fill(self._body)
+            try:
+                report = self.project.desk.trust.annotators(self.method)
+            except InputError as error:
+                fill(self._body, notice("Not put together this way", f"{error}.", tone="warn"))
+                return
             if report.n_shared == 0:
                 n = len(report.annotators)
                 people = "1 person has" if n == 1 else f"{n:,} people have"

@@ -173,6 +173,16 @@ def top_two(ratings: NDArray[np.integer[Any]], n_classes: int) -> TopTwo:
     return _refined(answers, skill, q, TopTwo(first, second, q, skill))
 
 
+def by_top_two(ratings: NDArray[np.integer[Any]], n_classes: int) -> Aggregated:
+    """`top_two` as soft labels: the confusion probability on the first answer, what is left of it on the second."""
+    found = top_two(ratings, n_classes)
+    rows = np.arange(len(found.first))
+    proba = np.zeros((len(rows), n_classes))
+    proba[rows, found.first] = found.confusion
+    proba[rows, found.second] = 1 - found.confusion
+    return Aggregated(proba, found.first, found.skill, {"second": found.second})
+
+
 def conflicts(ratings: NDArray[np.integer[Any]], aggregated: Aggregated) -> NDArray[np.int64]:
     """Items on which people disagree, the least certain first: the queue for adjudication."""
     given = np.where(ratings == MISSING, -1, ratings)
@@ -190,6 +200,8 @@ METHODS: Mapping[str, Callable[[NDArray[np.integer[Any]], int], Aggregated]] = {
     "glad": glad,
 }
 """The ways to aggregate that give soft labels, by name."""
+METHODS_FROM_THREE_CLASSES = {**METHODS, "top_two": by_top_two}
+"""And those that need three classes and two people."""
 
 
 def _mace_from(

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from plumbline_backend.domain.aggregation import METHODS, Aggregated, TopTwo, conflicts, top_two
+from plumbline_backend.domain.aggregation import (
+    METHODS_FROM_THREE_CLASSES,
+    Aggregated,
+    TopTwo,
+    conflicts,
+    top_two,
+)
 from plumbline_backend.domain.agreement import (
     MISSING,
     alpha_interval,
@@ -34,7 +40,9 @@ MOST_CONFLICTS = 200
 class Annotator:
     """One person. with_others: agreement with the majority of the others; with_self: with their own earlier answers.
 
-    skill: in the aggregation's unit. confusion: (K, K), rows the aggregated class, columns the person's answer.
+    skill: in the aggregation's unit; skill_interval: Wilson's, where it is a share of right answers (majority and
+    Dawid-Skene), as if the aggregated classes were the true ones. confusion: (K, K), rows the aggregated class, columns
+    the person's answer.
     """
 
     judge_id: int
@@ -43,6 +51,7 @@ class Annotator:
     with_others: Interval
     with_self: Interval
     skill: float
+    skill_interval: Interval | None
     confusion: NDArray[np.int64]
 
 
@@ -57,13 +66,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Conflict:
-    """An item with different answers: who said what, the likeliest class, and how sure the aggregation is of it."""
+    """An item with different answers: who said what, the likeliest class, and how sure the aggregation is of it.
+
+    rival: the other of the two most plausible answers; confusion: the probability, in (.5, 1), that an answer which is
+    one of those two is the first of them. At one half nobody can tell them apart. None below three classes.
+    """
 
     item: int
     said: tuple[tuple[str, str], ...]
     likeliest: str
     certainty: float
     rival: str | None
+    confusion: float | None
     settled: bool
 
 
@@ -117,13 +131,14 @@ def ratings_of(store: Store, question: Question) -> Ratings:
 
 def annotator_report(project: Project, store: Store, method: str) -> AnnotatorReport:
     """Everything the Agreement page shows. Raises InputError on an unknown method of aggregation."""
-    if method not in METHODS:
-        raise InputError(f"aggregation: found {method!r}; {did_you_mean(method, METHODS)}")
+    methods = METHODS_FROM_THREE_CLASSES
+    if method not in methods:
+        raise InputError(f"aggregation: found {method!r}; {did_you_mean(method, methods)}")
     question, rng = project.question(), np.random.default_rng(project.seed)
     ratings = ratings_of(store, question)
     names = {judge.id: judge.name for judge in store.judges.for_project(project.row.id, "person")}
     shared = ratings.table[(ratings.table != MISSING).sum(axis=1) >= 2]
-    found = METHODS[method](ratings.table, max(len(question.active), 1))
+    found = methods[method](ratings.table, max(len(question.active), 1))
     queue = conflicts(ratings.table, found)
     return AnnotatorReport(
         method=method,
@@ -133,7 +148,9 @@ def annotator_report(project: Project, store: Store, method: str) -> AnnotatorRe
         alpha=alpha_interval(shared, rng) if len(shared) else _unknown(),
         fleiss=fleiss_interval(ratings.table, rng),
         pairs=tuple(_pairs(ratings, names, rng)),
-        annotators=tuple(_annotators(ratings, found, names, len(question.active), _repeats(store, question))),
+        annotators=tuple(
+            _annotators(method, ratings, found, names, len(question.active), _repeats(store, question))
+        ),
         conflicts=tuple(_conflicts(ratings, found, queue[:MOST_CONFLICTS], names, question)),
         n_conflicts=len(queue),
     )
@@ -164,6 +181,7 @@ def _pairs(ratings: Ratings, names: dict[int, str], rng: np.random.Generator) ->
 
 
 def _annotators(
+    method: str,
     ratings: Ratings,
     found: Aggregated,
     names: dict[int, str],
@@ -183,10 +201,17 @@ def _annotators(
                 _with_others(ratings.table, column, n_classes),
                 wilson(*repeats.get(judge_id, (0, 0))),
                 float(found.skill[column]),
+                _skill_interval(method, float(found.skill[column]), int(given.sum())),
                 np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes),
             )
         )
     return rows
+
+
+def _skill_interval(method: str, skill: float, n: int) -> Interval | None:
+    if method not in ("majority", "dawid_skene") or not n or np.isnan(skill):
+        return None
+    return wilson(min(max(skill, 0.0), 1.0) * n, n)
 
 
 def _with_others(table: NDArray[np.int64], column: int, n_classes: int) -> Interval:
@@ -233,13 +258,16 @@ def _conflicts(
             if answer != MISSING
         )
         label = int(found.label[row])
-        rival = None
+        rival, confusion = None, None
         if top is not None:
             pair = (int(top.first[row]), int(top.second[row]))
             rival = classes[pair[1] if pair[0] == label else pair[0]]
+            confusion = float(top.confusion[row])
         item = int(ratings.items[row])
         settled = item in ratings.adjudicated
-        rows.append(Conflict(item, said, classes[label], float(found.proba[row].max()), rival, settled))
+        rows.append(
+            Conflict(item, said, classes[label], float(found.proba[row].max()), rival, confusion, settled)
+        )
     return rows
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from plumbline_backend.domain.errors import InputError
+from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.project import Project
 from plumbline_backend.workspace import Workspace, open_workspace
@@ -93,3 +94,18 @@ def test_one_person_alone_is_unknown_not_zero(workspace: Workspace) -> None:
 def test_an_unknown_method_is_refused(project: Project) -> None:
     with pytest.raises(InputError, match="did you mean 'mace'"):
         project.desk.trust.annotators("maze")
+
+
+def test_skill_has_its_interval_and_two_answers_their_confusion(project: Project) -> None:
+    """Shares of right answers have Wilson's interval on the answers given; the others none."""
+    report = project.desk.trust.annotators("dawid_skene")
+    for each in report.annotators:
+        expected = wilson(min(each.skill, 1.0) * each.n, each.n)
+        assert each.skill_interval == pytest.approx(expected)
+        assert each.skill_interval.low <= each.skill <= each.skill_interval.high
+    assert all(each.confusion is not None and 0.5 < each.confusion < 1 for each in report.conflicts)
+    two = project.desk.trust.annotators("top_two")
+    assert all(each.skill_interval is None for each in two.annotators)
+    for conflict in two.conflicts:
+        assert conflict.certainty == pytest.approx(conflict.confusion)
+        assert conflict.rival not in (None, conflict.likeliest)
