@@ -4,8 +4,7 @@
 
 INPUT: .csv, .tsv, .jsonl, .npz (one array per column), or .npy for a model with one input or only numbers.
 OUT: CSV with the row, the class, its probability, and the probability of every class; where an item may carry
-several classes: those of probability 0.5 or more, and the largest probability. Where the model refuses items that
-belong to none of its classes, those have no class_id, their class is "none of these", and none_of_these says true.
+several classes: those of probability 0.5 or more, and the largest probability. A refused item is "none of these".
 Pictures: uint8 arrays (.npy, .npz) as model_card.md says, or file names in a column when Pillow is installed.
 Sentence embeddings: vectors as model_card.md says, or the texts when sentence-transformers is installed.
 
@@ -39,7 +38,6 @@ NUMBER = re.compile(
 )
 ARRAY_ERRORS = (ValueError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile)
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-NONE_OF_THESE = "none of these"
 RUNNABLE = tuple("=+-@＝＋－＠\t\r\n")
 
 
@@ -54,10 +52,7 @@ class Described(str):
 
 
 class Prediction(NamedTuple):
-    """class_id: (n,) text, the likeliest; proba: (n, n_classes) in the order of `classes`.
-
-    none_of_these: (n,) which items belong to no class, by out_of_scope_score (n,); None where the model has no rule.
-    """
+    """(n,) likeliest, (n, n_classes) in the order of `classes`, (n,) whether of no class: None without such a rule."""
 
     class_id: np.ndarray
     proba: np.ndarray
@@ -100,13 +95,11 @@ class Classifier:
             raise InputError(
                 f"{where}: columns of different lengths {sizes}; expected one value per row in each"
             )
-        refuses = self.schema.get("none_of_these") is not None
         if not next(iter(sizes.values())):
-            nothing = [np.empty(0, dtype=object), np.empty((0, len(self.classes)), dtype=np.float32)]
-            return Prediction(*nothing, *([np.empty(0, dtype=bool), np.empty(0)] if refuses else []))
-        outputs = ["class_id", "probabilities", *(["none_of_these", "out_of_scope_score"] if refuses else [])]
+            kinds: Any = ((0,), "O"), ((0, len(self.classes)), "f4"), ((0,), "?"), ((0,), "f8")
+            return Prediction(*(np.empty(*kind) for kind in kinds[: len(self._session.get_outputs())]))
         runs = [
-            self._session.run(outputs, {name: array[rows] for name, array in feed.items()})
+            self._session.run(None, {name: array[rows] for name, array in feed.items()})
             for rows in _portions([array for array in feed.values() if array.dtype == object])
         ]
         return Prediction(*(np.concatenate(parts) for parts in zip(*runs, strict=True)))
@@ -438,8 +431,8 @@ def write_predictions(classifier: Classifier, source: Path, out: Any, keep: Sequ
     several = classifier.schema.get("link") == "sigmoid"
     refuses = ["none_of_these"] if classifier.schema.get("none_of_these") is not None else []
     writer = csv.writer(out)
-    probabilities = [guard(f"p:{each}") for each in ids]
-    writer.writerow(["row", *keep, "class_id", "class", "probability", *refuses, *probabilities])
+    first = ["row", *keep, "class_id", "class", "probability", *refuses]
+    writer.writerow([*first, *(guard(f"p:{each}") for each in ids)])
     n = 0
     for first_row, columns in batches(source, classifier):
         for column in keep:
@@ -451,9 +444,9 @@ def write_predictions(classifier: Classifier, source: Path, out: Any, keep: Sequ
             said = [ids[k] for k in np.flatnonzero(proba >= 0.5)] if several else [class_id]
             words = (" ".join(said), "; ".join(names[each] for each in said))
             refused = found.none_of_these is not None and bool(found.none_of_these[i])
-            chosen = [*(("", NONE_OF_THESE) if refused else map(guard, words))]
-            chosen += [f"{proba[ids.index(class_id)]:.9g}", *(str(refused).lower() for _ in refuses)]
-            writer.writerow([first_row + i, *kept, *chosen, *(f"{p:.9g}" for p in proba)])
+            chosen = ("", "none of these") if refused else map(guard, words)
+            said_of = [f"{proba[ids.index(class_id)]:.9g}", *(str(refused).lower() for _ in refuses)]
+            writer.writerow([first_row + i, *kept, *chosen, *said_of, *(f"{p:.9g}" for p in proba)])
         n += len(found.class_id)
     return n
 
