@@ -80,7 +80,7 @@ class AuditPage(Page):
         self._grid.show(COLUMNS, [_row(entry) for entry in shown])
         self._older.disabled = len(found) <= PAGE_ROWS
         self._newer.disabled = len(self._ends) == 1
-        fill(self._said, sentence(f"{len(shown)} lines, newest first."))
+        fill(self._said, sentence("1 line." if len(shown) == 1 else f"{len(shown)} lines, newest first."))
 
     def _from_start(self) -> None:
         self._ends = [None]
