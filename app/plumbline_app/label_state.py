@@ -12,7 +12,8 @@ from plumbline_backend.plugins import choices
 from plumbline_backend.ranking import plugins_beside
 
 if TYPE_CHECKING:
-    from plumbline_backend.project import LoopStatus, Project
+    from plumbline_backend.project import Project
+    from plumbline_backend.standing import LoopStatus
 
 HISTORY_SHOWN = 24
 HISTORY_READ = 120

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,41 +40,12 @@ from plumbline_backend.ranking import check_strategy, plugins_beside
 from plumbline_backend.reference import Reference
 from plumbline_backend.report import LearningCurve
 from plumbline_backend.settings import Settings
+from plumbline_backend.standing import LabelledState, LoopStatus
 from plumbline_backend.store import Store
 
 MAX_NOTE_LENGTH = 10_000
 OUTSIDE_KINDS: tuple[JudgeKind, ...] = ("llm", "rule", "assertion")
 """Judges that answer from outside; answers of an imported judge would count as labels."""
-
-
-@dataclass(frozen=True)
-class LoopStatus:
-    """Where the labelling stands. Counts are of items; `n_behind` counts judgements the model has not seen."""
-
-    n_items: int
-    n_answered: int
-    n_by_state: Mapping[str, int]
-    n_by_class: Mapping[str, int]
-    n_train: int
-    n_stream: int
-    n_reserve: int
-    stream_share: float
-    strategy: str
-    model: ModelVersion | None
-    n_behind: int
-    training: Job | None
-    failed: Job | None
-    waiting: str
-
-
-@dataclass(frozen=True)
-class LabelledState:
-    """What people say of one item, for the pool table."""
-
-    position: int
-    state: State | None
-    class_id: str | None
-    judges: tuple[str, ...]
 
 
 class Project:

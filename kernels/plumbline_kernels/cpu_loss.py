@@ -282,13 +282,12 @@ class _Sums:
     def __init__(self, work: _Work, wanted: Wanted, whole: bool) -> None:
         features, weight = work.features, work.head.weight
         self.work, self.wanted, self.whole = work, wanted, whole
-        make = (
-            torch.empty if whole else torch.zeros
-        )  # contiguous whatever the input is, as the fake kernels say
-        place = {"dtype": work.dtype, "device": features.device}
-        self.by_x = make(features.shape, **place) if wanted.features else None
         raw = wanted.weight or wanted.scale
-        self.by_w = torch.zeros(weight.shape, **place) if raw else None
+        # Contiguous whatever the inputs' strides are, as the fake kernels say.
+        self.by_x = features.new_empty(features.shape, dtype=work.dtype) if wanted.features else None
+        if self.by_x is not None and not whole:
+            self.by_x.zero_()
+        self.by_w = weight.new_zeros(weight.shape, dtype=work.dtype) if raw else None
         self.by_bias = weight.new_zeros(weight.shape[0], dtype=work.dtype) if wanted.bias else None
         self.by_margin = weight.new_zeros((), dtype=work.dtype)
 

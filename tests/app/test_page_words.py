@@ -26,7 +26,7 @@ from plumbline_backend.domain.types import Column, Interval, LabelClass, ModelVe
 from plumbline_backend.importers.source import Preview
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.judges.llm_judge import set_budget
-from plumbline_backend.project import LoopStatus
+from plumbline_backend.standing import LoopStatus
 from plumbline_backend.workspace import open_workspace
 
 SCRIPT = "<script>window.hacked = 1</script>"

@@ -26,9 +26,9 @@ from plumbline_app.components.model_tables import (
 from plumbline_app.components.words import notice, sentence
 from plumbline_app.theme import Tokens
 from plumbline_backend.domain.types import ModelVersion
-from plumbline_backend.project import LoopStatus
 from plumbline_backend.project_heads import OldAndNew
 from plumbline_backend.report import LearningCurve, ModelReport
+from plumbline_backend.standing import LoopStatus
 
 MAX_RUNS = 200
 WHAT_REFERENCE_IS = (

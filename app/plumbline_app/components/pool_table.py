@@ -23,7 +23,8 @@ from plumbline_backend.kinds.base import Kind
 from plumbline_backend.pool.search import Contains
 
 if TYPE_CHECKING:
-    from plumbline_backend.project import LabelledState, Project
+    from plumbline_backend.project import Project
+    from plumbline_backend.standing import LabelledState
 
 PAGE_ROWS = 50
 SHOWN_AT_FIRST = 6

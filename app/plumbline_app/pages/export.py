@@ -21,7 +21,7 @@ from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.pages.page import Page
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.types import Job, ModelVersion
-from plumbline_backend.project import LoopStatus
+from plumbline_backend.standing import LoopStatus
 
 FORMATS = {
     "CSV: opens in spreadsheets": "csv",

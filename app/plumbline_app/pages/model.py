@@ -22,7 +22,7 @@ from plumbline_app.pages.page import Page
 from plumbline_app.theme import tokens
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.types import Job, ModelVersion
-from plumbline_backend.project import LoopStatus
+from plumbline_backend.standing import LoopStatus
 
 LOOK_EVERY_S = 1.0
 SHORT_TRAINING_S = 1.5
