@@ -53,7 +53,6 @@ READS = frozenset(
         "export_path",
         "start_export",
         "seed",
-        "l2",
         "calibrate_from",
         "overall",
         "criteria",

@@ -370,11 +370,6 @@ class Project:
         return self.loop.seed
 
     @property
-    def l2(self) -> float:
-        """Penalty of the linear head."""
-        return float(self._settings["head_l2"])
-
-    @property
     def calibrate_from(self) -> int:
         """Random-stream answers needed before a temperature is fitted."""
         return int(self._settings["calibrate_from"])
