@@ -53,6 +53,7 @@ READS = frozenset(
         "export_path",
         "start_export",
         "seed",
+        "l2",
         "calibrate_from",
         "overall",
         "criteria",

@@ -44,8 +44,6 @@ from plumbline_backend.standing import LabelledState, LoopStatus
 from plumbline_backend.store import Store
 
 MAX_NOTE_LENGTH = 10_000
-OUTSIDE_KINDS: tuple[JudgeKind, ...] = ("llm", "rule", "assertion")
-"""Judges that answer from outside; answers of an imported judge would count as labels."""
 
 
 class Project:
@@ -95,8 +93,8 @@ class Project:
 
         It is measured against people and never learnt from. Raises InputError for a kind that lives elsewhere.
         """
-        if kind not in OUTSIDE_KINDS:
-            raise InputError(f"judge kind: found {kind!r}; expected one of {', '.join(OUTSIDE_KINDS)}")
+        if kind not in stated.OUTSIDE_KINDS:
+            raise InputError(f"judge kind: found {kind!r}; expected one of {', '.join(stated.OUTSIDE_KINDS)}")
         clean = " ".join(name.split())
         if not clean or len(clean) > 100 or not clean.isprintable():
             raise InputError(f"judge: found {name!r}; expected 1 to 100 printable characters")
@@ -368,6 +366,11 @@ class Project:
     def seed(self) -> int:
         """Seed of the project's reserve and rankings."""
         return self.loop.seed
+
+    @property
+    def l2(self) -> float:
+        """Penalty of the linear head."""
+        return float(self._settings["head_l2"])
 
     @property
     def calibrate_from(self) -> int:

@@ -7,8 +7,10 @@ from math import isfinite
 
 from plumbline_backend.domain.answer_forms import write_signed
 from plumbline_backend.domain.errors import InputError, did_you_mean
-from plumbline_backend.domain.types import Question
+from plumbline_backend.domain.types import JudgeKind, Question
 
+OUTSIDE_KINDS: tuple[JudgeKind, ...] = ("llm", "rule", "assertion")
+"""Judges that answer from outside; answers of an imported judge would count as labels."""
 SUM_TOLERANCE = 1e-3
 """As for a model's probabilities: a row further off is not probabilities. Nothing is renormalised."""
 

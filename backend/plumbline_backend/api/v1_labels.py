@@ -32,7 +32,8 @@ from plumbline_backend.api.strict import StrictRoute
 from plumbline_backend.api.v1_data import in_pool, item_out
 from plumbline_backend.domain.errors import ConflictError, InputError, NotFoundError
 from plumbline_backend.domain.types import Judge, Judgement
-from plumbline_backend.project import OUTSIDE_KINDS, Project
+from plumbline_backend.project import Project
+from plumbline_backend.stated import OUTSIDE_KINDS
 from plumbline_backend.workspace import Workspace
 
 
