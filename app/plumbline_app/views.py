@@ -5,7 +5,7 @@ What the person has no right to is refused, and what changes something is writte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -86,6 +86,8 @@ PARTS: dict[str, frozenset[str]] = {
     "desk.review": frozenset(),
 }
 """What only looks in the project's parts, by their path; all of it is open to who may edit."""
+COMPARES = frozenset({"desk.health.features.start", "desk.health.features.shift"})
+"""What is given another project, which the person must be allowed to read as well."""
 LABELS = frozenset(
     {
         "person",
@@ -160,7 +162,14 @@ class PartView:
         found, path = getattr(self._part, name), f"{self._path}.{name}"
         if path in PARTS:
             return PartView(found, path, self._access, self._slug, self._note)
+        if path in COMPARES:
+            found = partial(self._compared, found)
         return noted(found, path, self._slug, self._note)
+
+    def _compared(self, look: Callable[..., Any], other: str = "") -> Any:
+        if other:
+            require(self._access, other, "read")
+        return look(other)
 
 
 def _note(workspace: Workspace, access: Access, action: str, subject: str, project: str) -> None:

@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from plumbline_backend.domain.errors import ConflictError, NotFoundError
 from plumbline_backend.domain.types import ProjectRow
@@ -83,10 +84,17 @@ class Places:
                 logger.warning(
                     "the import of %s was lost with an earlier server; what it left is removed", slug
                 )
-                self.discard(slug)
+                self._try(self.discard, slug)
         for path in folders:
             if path.name.endswith(".building") and not is_held(path):
-                shutil.rmtree(path)
+                self._try(shutil.rmtree, path)
+
+    def _try(self, remove: Callable[[Any], object], what: Any) -> None:
+        """What cannot be removed must not keep a server from starting; it is named, and tried next time."""
+        try:
+            remove(what)
+        except OSError as error:
+            logger.error("what a lost import left under %s cannot be removed: %s", what, error)
 
     @contextmanager
     def reserved(self, name: str) -> Iterator[Place]:
@@ -137,9 +145,12 @@ class Places:
         ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
         base = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:48] or "project"
         base = f"{base}-project" if base in _NOT_FOR_PROJECTS else base
-        taken = {row.slug for row in self._store.projects.list()} | {
-            path.name for path in self.pools.iterdir()
-        }
+        folders = [path.name for path in self.pools.iterdir()]
+        building = (_BUILDING.fullmatch(folder) for folder in folders)
+        taken = {row.slug for row in self._store.projects.list()} | {*folders}
+        taken |= {
+            match["slug"] for match in building if match
+        }  # a lost import's worker may still write there
         slug, number = base, 2
         while slug in taken | self._reserved:
             slug, number = f"{base}-{number}", number + 1

@@ -93,8 +93,7 @@ class Project:
 
         It is measured against people and never learnt from. Raises InputError for a kind that lives elsewhere.
         """
-        if kind not in stated.OUTSIDE_KINDS:
-            raise InputError(f"judge kind: found {kind!r}; expected one of {', '.join(stated.OUTSIDE_KINDS)}")
+        stated.check_kinds(kind, self.kind)
         clean = " ".join(name.split())
         if not clean or len(clean) > 100 or not clean.isprintable():
             raise InputError(f"judge: found {name!r}; expected 1 to 100 printable characters")

@@ -8,11 +8,23 @@ from math import isfinite
 from plumbline_backend.domain.answer_forms import write_signed
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.types import JudgeKind, Question
+from plumbline_backend.kinds.base import Kind
 
 OUTSIDE_KINDS: tuple[JudgeKind, ...] = ("llm", "rule", "assertion")
 """Judges that answer from outside; answers of an imported judge would count as labels."""
 SUM_TOLERANCE = 1e-3
 """As for a model's probabilities: a row further off is not probabilities. Nothing is renormalised."""
+
+
+def check_kinds(judge: str, question: Kind) -> None:
+    """Raises InputError for a judge that lives elsewhere, and for a kind of question whose judges are not compared."""
+    if judge not in OUTSIDE_KINDS:
+        raise InputError(f"judge kind: found {judge!r}; expected one of {', '.join(OUTSIDE_KINDS)}")
+    if not question.also_a_choice:
+        raise InputError(
+            f"judge: probabilities of others are not compared for the kind {question.title!r}; expected a question "
+            "with one class an item"
+        )
 
 
 def as_row(question: Question, proba: Mapping[str, float]) -> tuple[float, ...]:

@@ -180,9 +180,10 @@ class Workspace:
         self._projects.pop(slug, None)
         self._gradings.pop(slug, None)
         self.store.projects.delete(row.id)
-        for part in ("pool", "models", "exports"):
+        for part in ("pool", "models", "exports", "trust"):
             if (self.folder / part / slug).exists():
                 shutil.rmtree(self.folder / part / slug)
+        (self.folder / "simulations" / f"{slug}.jsonl").unlink(missing_ok=True)
 
     def create_demo(self, name: str) -> Project:
         """The demo project of this name, made when it is not there yet. Raises InputError on an unknown name."""

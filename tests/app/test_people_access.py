@@ -16,9 +16,12 @@ from team import BY, OWN, Team, open_team
 
 from plumbline_app.access import PAGE_NEEDS, PASS, decide
 from plumbline_app.main import create_app, people_of
+from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.people import CAN, EVERYTHING, ROLES, Access, Membership, Person
+from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.people.errors import ForbiddenError
 from plumbline_backend.people.service import Caller
+from plumbline_backend.workspace import open_workspace
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*HTTPServerRequest:DeprecationWarning"
@@ -294,6 +297,9 @@ def test_a_view_refuses_what_the_role_has_not(team: Team) -> None:
     ):
         with pytest.raises(ForbiddenError, match="your role in this project is reader"):
             call()
+    for call in (view.desk.health.features.shift,):
+        with pytest.raises(NotFoundError, match="'secret' does not exist, or you take no part in it"):
+            call("secret")
     workspace = workspace_view(team.workspace, reading)
     assert [row.slug for row in workspace.projects()] == ["things"]
     with pytest.raises(ForbiddenError, match="no right to make projects"):
@@ -304,15 +310,17 @@ def test_a_view_refuses_what_the_role_has_not(team: Team) -> None:
         workspace.project("secret")
 
 
-def test_what_a_view_lets_through_is_there(team: Team) -> None:
+def test_what_a_view_lets_through_is_there(team: Team, tmp_path: Path) -> None:
     from plumbline_app.views import PARTS, READS
 
-    project = team.workspace.project("things")
-    for path, names in PARTS.items():
-        part = project
-        for step in path.split("."):
-            part = getattr(part, step)
-        assert not [name for name in names if not hasattr(part, name)], path
+    with open_workspace(tmp_path / "grading", executor=InlineExecutor()) as workspace:
+        grading = workspace.create_grading_demo()
+        for path, names in PARTS.items():
+            first = path.partition(".")[0]
+            part = grading if hasattr(grading, first) else team.workspace.project("things")
+            for step in path.split("."):
+                part = getattr(part, step)
+            assert not [name for name in names if not hasattr(part, name)], path
     assert "fit" not in READS
 
 

@@ -63,6 +63,26 @@ def test_a_finished_import_leaves_its_pool_and_nothing_beside_it(
     assert UNFINISHED not in project.row.settings
 
 
+def test_the_name_of_an_import_that_may_still_be_written_is_taken(workspace: Workspace) -> None:
+    (workspace.folder / "pool" / ".a.importing").mkdir()
+    assert workspace.free_slug("a") == "a-2"
+
+
+def test_leftovers_that_cannot_be_removed_keep_no_server_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_workspace(tmp_path / "ws", executor=InlineExecutor()).close()
+    (tmp_path / "ws" / "pool" / ".a.importing").mkdir()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(f"not yours: {path}")
+
+    monkeypatch.setattr("plumbline_backend.import_places.shutil.rmtree", refuse)
+    with open_workspace(tmp_path / "ws", executor=InlineExecutor()) as opened:
+        assert opened.projects() == []
+    assert "cannot be removed: not yours" in caplog.text
+
+
 def test_a_cancelled_import_leaves_nothing_and_its_name_is_free(tmp_path: Path) -> None:
     with open_workspace(tmp_path / "ws", executor=SubprocessExecutor(1)) as workspace:
         file = numbers(tmp_path / "long.csv", 400_000)

@@ -346,9 +346,13 @@ def test_a_refused_import_leaves_nothing_and_names_what_is_wrong(workspace, tmp_
 def test_delete_removes_rows_and_files(workspace):
     project = workspace.create_demo("wine")
     project.record(item=0, judge=project.person("me"), client_uuid="a", answer="c1")
+    left = workspace.folder / "trust" / "wine", workspace.folder / "simulations" / "wine.jsonl"
+    left[0].mkdir(parents=True)
+    left[1].parent.mkdir()
+    left[1].touch()
     workspace.delete_project("wine")
     assert workspace.projects() == []
-    assert not (workspace.folder / "pool" / "wine").exists()
+    assert not [path for path in workspace.folder.rglob("wine*") if path.parent.name != "uploads"]
     assert workspace.create_demo("wine").history() == []
 
 

@@ -74,6 +74,8 @@ def kept_files(folder: Path) -> Iterator[Path]:
         if here == folder:
             folders[:] = [each for each in folders if each not in LEFT_OUT]
             names = [each for each in names if each != ".lock" and not each.startswith("plumbline.db")]
+        if here == folder / "pool":
+            folders[:] = [each for each in folders if not each.startswith(".")]  # imports on their way
         folders.sort()
         for name in sorted(names):
             path = here / name

@@ -32,6 +32,7 @@ from plumbline_backend.store.jobs import FinalState
 
 logger = logging.getLogger(__name__)
 
+CLAIM_AGAIN_S = 1.0
 PROGRESS_EVERY_S = 0.2
 """The pages read a job's row this often; writing it more often would only queue at the database."""
 
@@ -235,14 +236,22 @@ class Jobs:
                 self._lanes_of.pop(job.id, None)
 
     def _claimed(self, job: Job) -> Job | None:
-        """The job under a token of ours; None when it was cancelled, or removed with its project, before it began."""
-        try:
-            if self._closing:
-                self._store.jobs.request_cancel(job.id)
-            return self._store.jobs.claim(job.id, self._lease_s)
-        except (ConflictError, NotFoundError) as error:
-            logger.info("job %s does not run: %s", job.id, error)
-            return None
+        """The job under a token of ours; None when it was cancelled, or removed with its project, before it began.
+
+        While the database is away it waits: nobody else would take up or end what is queued in this server.
+        """
+        while True:
+            try:
+                if self._closing:
+                    self._store.jobs.request_cancel(job.id)
+                return self._store.jobs.claim(job.id, self._lease_s)
+            except (ConflictError, NotFoundError) as error:
+                logger.info("job %s does not run: %s", job.id, error)
+                return None
+            except DatabaseError as error:
+                logger.warning("job %s waits for the database: %s", job.id, error)
+                if self._closed.wait(CLAIM_AGAIN_S):
+                    return None  # the next server fails what this one leaves queued
 
     def _clear_up(self, job: Job, outcome: Outcome) -> None:
         """What cannot be cleared up must not keep the job from ending; the next start of the server tries again."""

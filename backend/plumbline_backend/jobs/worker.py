@@ -28,21 +28,21 @@ def main() -> None:
     """Serve tasks until standard input closes."""
     os.nice(NICENESS)
     requests: SimpleQueue[str | None] = SimpleQueue()
-    busy = threading.Event()
-    threading.Thread(target=_read, args=(requests, busy), name="requests", daemon=True).start()
+    unanswered = threading.Semaphore(0)
+    threading.Thread(target=_read, args=(requests, unanswered), name="requests", daemon=True).start()
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1) as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         while (line := requests.get()) is not None:
             request = json.loads(line)
             _serve(request["task"], request["spec"], answers)
-            busy.clear()
+            unanswered.acquire()
 
 
-def _read(requests: SimpleQueue[str | None], busy: threading.Event) -> None:
+def _read(requests: SimpleQueue[str | None], unanswered: threading.Semaphore) -> None:
     for line in sys.stdin:
-        busy.set()
+        unanswered.release()
         requests.put(line)
-    if busy.is_set():
+    if unanswered.acquire(blocking=False):
         os.killpg(os.getpgrp(), signal.SIGKILL)  # the group is this worker's own
     requests.put(None)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from plumbline_backend.domain.errors import ConflictError, InputError
 from plumbline_backend.store.checks import refuse, text_problem
 from plumbline_backend.store.columns import now, now_plus
-from plumbline_backend.store.database import Database
+from plumbline_backend.store.database import Database, is_integrity_error
 from plumbline_backend.store.errors import DatabaseError
 from plumbline_backend.store.tables_api import requests
 
@@ -47,7 +47,9 @@ class Requests:
 
         try:
             row = self._database.write(apply)
-        except IntegrityError as error:
+        except DBAPIError as error:
+            if not is_integrity_error(error):
+                raise
             raise DatabaseError(_BUSY) from error
         if row is None:
             return None

@@ -67,8 +67,7 @@ class ScopeDesk:
 
     def __init__(self, project: Project, jobs: Jobs) -> None:
         self._project, self._jobs = project, jobs
-        self._key: tuple[Any, ...] = ()
-        self._scope: Scope | None = None
+        self._served: tuple[tuple[Any, ...], Scope] | None = None
 
     @property
     def chosen(self) -> str:
@@ -115,9 +114,10 @@ class ScopeDesk:
         self._project.loop.answers.refresh()
         marked = self.outside_class
         key = (model.id, self._project.loop.answers.newest_id, name, self.kept, marked)
-        if key != self._key or self._scope is None:
-            self._scope, self._key = self._fitted(name, model, head, marked), key
-        return self._scope
+        served = self._served  # read once: another thread may put another model's in its place
+        if served is None or served[0] != key:
+            served = self._served = key, self._fitted(name, model, head, marked)
+        return served[1]
 
     def start(self, outside_class: str | None = None) -> Job:
         """`compare` in the background, and what the score in use (the default where none is) says of the pool.

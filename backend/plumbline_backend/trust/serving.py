@@ -43,16 +43,16 @@ class ServedCalibrator:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._key: tuple[Any, ...] = ()
-        self._fitted: PostHoc | None = None
+        self._kept: tuple[tuple[Any, ...], PostHoc] | None = None
 
     def of(self, model: ModelVersion, head: Head) -> PostHoc:
         """The calibrator for this model as the answers stand."""
         self._project.loop.answers.refresh()
         key = (model.id, self._project.loop.answers.newest_id, serving_name(self._project))
-        if key != self._key or self._fitted is None:
-            self._fitted, self._key = _fitted(self._project, model, head), key
-        return self._fitted
+        kept = self._kept  # read once: another thread may put another model's in its place
+        if kept is None or kept[0] != key:
+            kept = self._kept = key, _fitted(self._project, model, head)
+        return kept[1]
 
 
 def _fitted(project: Project, model: ModelVersion, head: Head) -> PostHoc:

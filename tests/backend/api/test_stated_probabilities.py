@@ -27,7 +27,7 @@ def test_a_grader_is_measured_where_people_answered(http: TestClient, workspace:
     assert all(ack["ok"] for ack in acks)
     project = workspace.project("things")
     trust = project.desk.trust
-    assert [(each.name, each.n) for each in trust.judges()] == [("grader", 20)]
+    assert [(each.name, each.n) for each in trust.judges() if each.key != "head"] == [("grader", 20)]
     key = f"judge-{judge['id']}"
     before = trust.predictions(key)
     project.reorder_classes(["c2", "c1"], by="test")

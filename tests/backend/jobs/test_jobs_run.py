@@ -303,6 +303,28 @@ def test_a_quiet_job_lives_through_an_outage_shorter_than_its_lease(store, monke
     jobs.close()
 
 
+def test_a_job_whose_turn_comes_while_the_database_is_away_waits_for_it(store, monkeypatch):
+    """It would stay queued for ever otherwise: the sweeper ends only what runs."""
+    monkeypatch.setattr("plumbline_backend.jobs.runner.CLAIM_AGAIN_S", 0.05)
+    outage = Outage(store.jobs.claim, 0.4)
+    monkeypatch.setattr(store.jobs, "claim", outage)
+    jobs = Jobs(store, InlineExecutor(), lease_s=5.0)
+    job = jobs.start("x", None, lambda _: {"n": 1}, lambda *_: None, lane="a")
+    assert jobs.wait(job.id, 20).result == {"n": 1}
+    assert outage.n_failed > 2
+    jobs.close()
+
+
+def test_a_server_ends_although_a_job_waits_for_the_database(store, monkeypatch):
+    outage = Outage(store.jobs.claim, 600.0)
+    monkeypatch.setattr(store.jobs, "claim", outage)
+    jobs = Jobs(store, InlineExecutor(), lease_s=5.0)
+    job = jobs.start("x", None, lambda _: {}, lambda *_: None, lane="a")
+    until(lambda: outage.n_failed, 20)
+    jobs.close()
+    assert store.jobs.get(job.id).state == "queued"  # the next start fails it: `abandon_queued`
+
+
 def test_progress_that_cannot_be_told_does_not_end_the_work(store, monkeypatch):
     heartbeat, calls = store.jobs.heartbeat, []
 

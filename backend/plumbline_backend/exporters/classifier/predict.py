@@ -64,7 +64,6 @@ class Classifier:
     """The model of an export folder."""
 
     def __init__(self, folder: str | Path) -> None:
-        self._folder = folder
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
@@ -88,8 +87,7 @@ class Classifier:
             if each["column"] not in columns:
                 raise InputError(_no_column(where, each["column"], columns))
             place = Place(where, each["column"], first_row)
-            schema = {**each, "folder": self._folder}
-            feed[each["name"]] = CONVERTERS[each["kind"]](columns[each["column"]], schema, place)
+            feed[each["name"]] = CONVERTERS[each["kind"]](columns[each["column"]], each, place)
         sizes = {name: len(array) for name, array in feed.items()}
         if len(set(sizes.values())) > 1:
             raise InputError(
