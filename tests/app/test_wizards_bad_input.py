@@ -18,7 +18,7 @@ from plumbline_app.components.import_review import ImportChoice
 from plumbline_app.components.import_wizard import ImportWizard
 from plumbline_app.components.outputs_review import OutputsChoice
 from plumbline_app.components.outputs_wizard import OutputsWizard
-from plumbline_backend.domain.errors import JobFailedError
+from plumbline_backend.domain.errors import ImportRefusedError, JobFailedError
 from plumbline_backend.importers.outputs_mapping import GradeColumn, OutputMapping
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.pool import with_roles
@@ -84,7 +84,7 @@ def written(folder: Path, number: int, name: str, content: bytes) -> Path:
 def ended(workspace: Workspace, wizard: ImportWizard | OutputsWizard) -> None:
     """Wait for the import as a page does that looks at it every now and then."""
     if wizard.job:
-        with suppress(JobFailedError):
+        with suppress(JobFailedError, ImportRefusedError):
             workspace.jobs.wait(wizard.job)
         wizard.poll()
 
@@ -97,7 +97,7 @@ def through_items(
     seen = Seen(wizard)
     if seen.asks_to_import:
         columns = with_roles(workspace.inspect(path).columns, roles)
-        wizard._import(ImportChoice(name, "What is it?", tuple(columns), "reference", "refuse", "choice"))
+        wizard._import(ImportChoice(name, "What is it?", tuple(columns), "reference", "refuse", "choice", ()))
         ended(workspace, wizard)
     return seen, wizard
 

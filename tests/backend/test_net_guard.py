@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx2
 import pytest
 
+from loops import run_aside
 from plumbline_backend.net_guard import (
     UnreachableError,
     guarded_async_transport,
@@ -145,6 +145,6 @@ def test_the_asynchronous_client_is_guarded_too(port: int) -> None:
         async with httpx2.AsyncClient(transport=transport, trust_env=False) as client:
             return (await client.get(f"http://model.example:{port}/")).text
 
-    assert asyncio.run(ask("127.0.0.1")) == f"model.example:{port}"
+    assert run_aside(ask("127.0.0.1")) == f"model.example:{port}"
     with pytest.raises(UnreachableError, match="no service has"):
-        asyncio.run(ask("169.254.169.254"))
+        run_aside(ask("169.254.169.254"))

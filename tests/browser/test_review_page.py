@@ -29,8 +29,9 @@ def opened(new_context: Contexts, server: Server) -> Page:
 
 
 def tiles(page: Page, name: str = "Proposals") -> list[int]:
+    """Items in the group, read at once: tiles may be drawn anew meanwhile."""
     found = page.get_by_role("group", name=name).locator(".tile")
-    return [int(each.get_attribute("data-item") or -1) for each in found.all()]
+    return found.evaluate_all("tiles => tiles.map((tile) => Number(tile.dataset.item))")
 
 
 def test_before_a_model_the_page_says_what_to_do(new_context: Contexts, server: Server) -> None:

@@ -25,7 +25,7 @@ from astropy.io import fits
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from plumbline_backend.domain.errors import JobFailedError
+from plumbline_backend.domain.errors import ImportRefusedError, JobFailedError
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.workspace import Workspace, open_workspace
 
@@ -73,7 +73,7 @@ class Door:
 
     def ended(self, job_id: int, path: str) -> dict[str, Any]:
         """The job as the API tells it once it has ended."""
-        with suppress(JobFailedError):
+        with suppress(JobFailedError, ImportRefusedError):
             self._workspace.jobs.wait(job_id)
         return self.ask("GET", path).json()  # type: ignore[no-any-return]
 

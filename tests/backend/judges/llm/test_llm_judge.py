@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from llm_server import LlmServer, Turn, llm_server, refusal
+from loops import run_aside
 from plumbline_backend.domain.errors import InputError, JobFailedError
 from plumbline_backend.domain.grades import Verdict
 from plumbline_backend.domain.types import Job
@@ -38,8 +37,7 @@ def within_a_loop(act: Callable[[], object]) -> object:
     async def inside() -> object:
         return act()
 
-    with ThreadPoolExecutor(1) as aside:
-        return aside.submit(asyncio.run, inside()).result()
+    return run_aside(inside())
 
 
 def judging() -> LlmServer:

@@ -14,6 +14,7 @@ import pytest
 from openai import APIConnectionError, InternalServerError, RateLimitError
 from scipy import stats
 
+from loops import run_aside
 from plumbline_backend.judges.llm import retries
 from plumbline_backend.judges.llm.retries import FIRST_WAIT_S, LONGEST_WAIT_S, waiting
 from plumbline_backend.judges.llm.throttle import START, Throttle
@@ -105,7 +106,7 @@ def test_a_refusal_halves_the_calls_at_once_and_successes_add_one_a_round() -> N
         throttle.succeeded()
         assert throttle.allowed == 2
 
-    asyncio.run(steps())
+    run_aside(steps())
 
 
 def test_no_more_run_at_once_than_are_allowed_and_none_during_a_pause() -> None:
@@ -131,6 +132,6 @@ def test_no_more_run_at_once_than_are_allowed_and_none_during_a_pause() -> None:
         await asyncio.gather(*[call() for _ in range(10)])
         return first, most, min(begun), paused_at
 
-    first, later, began, paused_at = asyncio.run(steps())
+    first, later, began, paused_at = run_aside(steps())
     assert (first, later) == (4, 2)
     assert began - paused_at >= 0.19
