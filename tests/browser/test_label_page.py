@@ -289,7 +289,10 @@ def test_without_classes_the_page_asks_for_them(own_server: Server, labelling: O
         expect(label.page.get_by_label(f"Name of {name}")).to_be_visible()
     label.page.get_by_role("button", name="Start labelling").click()
     expect(label.page.locator(".item")).to_contain_text("short text number")
-    label.press("1", "2", "1")
+    answered = label.page.get_by_role("list", name="Your last answers, newest first").get_by_role("listitem")
+    for n, key in enumerate(("1", "2", "1"), start=1):
+        label.press(key)
+        expect(answered).to_have_count(n)
     expect(label.page.get_by_text("All done")).to_be_visible()
     label.settle()
     assert len(label.history()) == 3
