@@ -22,6 +22,10 @@ from plumbline_app.session import MAX_PERSON_LENGTH, PERSON_COOKIE, THEME_COOKIE
 from plumbline_backend.workspace import open_workspace
 
 START_TIMEOUT_S = 180
+PATIENCE_MS = 120_000
+"""What a busy machine may take with two browsers and two servers; a test that passes waits for none of it."""
+TEST_TIMEOUT_S = 900
+expect.set_options(timeout=PATIENCE_MS)
 SCRIPT = '<script>window.hacked = true</script><img src=x onerror="window.hacked=true"><b>not bold</b>'
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
@@ -33,6 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium: install the chromium package"))
 
@@ -45,6 +50,18 @@ def browser_type_launch_args() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def browser_context_args() -> dict[str, Any]:
     return {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
+
+
+@pytest.fixture
+def new_context(new_context: Callable[..., BrowserContext]) -> Callable[..., BrowserContext]:
+    """As pytest-playwright's, with this suite's patience for clicks and fills too."""
+
+    def make(**options: Any) -> BrowserContext:
+        context = new_context(**options)
+        context.set_default_timeout(PATIENCE_MS)
+        return context
+
+    return make
 
 
 def free_port() -> int:
@@ -84,7 +101,7 @@ class Server:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(30)
+            self.process.wait(120)
             self.process = None
 
     def ask(self, path: str, body: dict[str, Any] | None = None, person: str = "me") -> Any:
@@ -94,7 +111,7 @@ class Server:
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json", "x-plumbline-person": person_cookie(person)},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
     def opened(self, slug: str, person: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from conftest import Server
 from plumbline_backend.workspace import open_workspace
 
 Contexts = Callable[..., BrowserContext]
-WITHIN_MS = 60_000
 SAID = {"Ada": "000111222001", "Ben": "000111222000", "Cleo": "001111220001"}
 
 
@@ -39,7 +38,7 @@ def server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_without_shared_items_the_page_says_what_to_do(new_context: Contexts, server: Server) -> None:
     watched = open_page(new_context, server, "/p/digits/agreement")
-    expect(watched.page.get_by_text("Nothing to compare yet")).to_be_visible(timeout=WITHIN_MS)
+    expect(watched.page.get_by_text("Nothing to compare yet")).to_be_visible()
     assert watched.wrong == []
 
 
@@ -47,7 +46,7 @@ def test_three_people_and_a_last_word(new_context: Contexts, server: Server) -> 
     watched = open_page(new_context, server, "/p/wine/agreement")
     page = watched.page
     alpha = page.locator("section.tile", has_text="Krippendorff's alpha")
-    expect(alpha).to_contain_text("n = 12 items", timeout=WITHIN_MS)
+    expect(alpha).to_contain_text("n = 12 items")
     expect(alpha).to_contain_text("(95 %)")
     expect(page.get_by_role("region", name="People", exact=True).locator("tbody tr")).to_have_count(3)
     expect(page.get_by_role("region", name="Pairs of people").locator("tbody tr")).to_have_count(3)
@@ -55,5 +54,5 @@ def test_three_people_and_a_last_word(new_context: Contexts, server: Server) -> 
     expect(disputed.locator("tbody tr")).to_have_count(3)
     disputed.locator("tbody tr").first.click()
     page.get_by_role("button", name="Settle it").click()
-    expect(page.get_by_text("is settled")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("is settled")).to_be_visible()
     assert watched.wrong == []

@@ -15,7 +15,6 @@ from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.workspace import open_workspace
 
 Contexts = Callable[..., BrowserContext]
-expect.set_options(timeout=30_000)
 N_GRADED = 20
 SHORT = "def check(output, context):\n    return len(output.split()) <= 40\n"
 LENIENT = "def check(output, context):\n    return len(output.split()) <= 400\n"

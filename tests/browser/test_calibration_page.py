@@ -15,7 +15,6 @@ from conftest import Server
 from plumbline_backend.workspace import open_workspace
 
 Contexts = Callable[..., BrowserContext]
-WITHIN_MS = 90_000
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def server(answered: Path) -> Server:
 
 def test_with_too_little_the_page_says_what_to_do(new_context: Contexts, server: Server) -> None:
     watched = open_page(new_context, server, "/p/wine/calibration")
-    expect(watched.page.get_by_text("Nothing to measure yet")).to_be_visible(timeout=WITHIN_MS)
+    expect(watched.page.get_by_text("Nothing to measure yet")).to_be_visible()
     expect(watched.page.get_by_role("button", name="Measure")).to_be_disabled()
     assert watched.wrong == []
 
@@ -63,10 +62,10 @@ def test_a_run_from_start_to_figures(new_context: Contexts, server: Server) -> N
     watched = open_page(new_context, server, "/p/digits/calibration")
     page = watched.page
     measure = page.get_by_role("button", name="Measure")
-    expect(measure).to_be_enabled(timeout=WITHIN_MS)
+    expect(measure).to_be_enabled()
     measure.click()
     tile = page.locator("section.tile", has_text="Smooth ECE")
-    expect(tile).to_contain_text("n = 50", timeout=WITHIN_MS)
+    expect(tile).to_contain_text("n = 50")
     expect(tile).to_contain_text("perfect calibration would show")
     figures = page.get_by_role("region", name="All figures")
     expect(figures.locator("tbody tr")).to_have_count(19)
@@ -78,31 +77,31 @@ def test_a_run_from_start_to_figures(new_context: Contexts, server: Server) -> N
     page.get_by_label("Cost of a miss").press("Enter")
     expect(page.get_by_text("0.200 is the cheapest")).to_be_visible()
     page.get_by_role("button", name="Keep this threshold").click()
-    expect(page.get_by_text("from 0.2 on (false alarm 1, miss 4)")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("from 0.2 on (false alarm 1, miss 4)")).to_be_visible()
     page.get_by_role("button", name="Use it from now on").click()
-    expect(page.get_by_text("is in use")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("is in use")).to_be_visible()
     assert watched.wrong == []
 
 
 def test_items_of_no_class(new_context: Contexts, server: Server) -> None:
     watched = open_page(new_context, server, "/p/digits/calibration")
     page = watched.page
-    page.get_by_role("button", name="Compare scores").click(timeout=WITHIN_MS)
+    page.get_by_role("button", name="Compare scores").click()
     scores = page.get_by_role("region", name="Out-of-scope scores")
-    expect(scores.locator("tbody tr")).to_have_count(6, timeout=WITHIN_MS)
+    expect(scores.locator("tbody tr")).to_have_count(6)
     expect(scores).to_contain_text("unknown")
     expect(scores).to_contain_text("abet (compared only)")
     expect(page.get_by_text("No class marks what is out of scope")).to_be_visible()
     page.get_by_label("Class of what is out of scope").click()
     page.get_by_role("menuitem", name="9", exact=True).click()
     page.get_by_role("button", name="Compare scores").click()
-    expect(scores).to_contain_text("n = ", timeout=WITHIN_MS)
+    expect(scores).to_contain_text("n = ")
     page.get_by_role("region", name="Items farthest from every class").locator("tbody tr").first.click()
-    expect(page.get_by_role("button", name="Close")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_role("button", name="Close")).to_be_visible()
     page.get_by_label("Keep of known items, %").fill("120")
     page.get_by_label("Keep of known items, %").press("Enter")
     page.get_by_role("button", name="Use this rule").click()
-    expect(page.get_by_text("expected a number from 0.5 to below 1")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("expected a number from 0.5 to below 1")).to_be_visible()
     page.get_by_label("Keep of known items, %").fill("90")
     page.get_by_label("Keep of known items, %").press("Enter")
     page.get_by_label("Refuse by").click()
@@ -110,7 +109,7 @@ def test_items_of_no_class(new_context: Contexts, server: Server) -> None:
     page.get_by_role("button", name="Use this rule").click()
     expect(
         page.get_by_text("keeping 90 % of known items; items of class 9 are no known items")
-    ).to_be_visible(timeout=WITHIN_MS)
+    ).to_be_visible()
     assert watched.wrong == []
 
 
@@ -121,10 +120,10 @@ def test_predictions_from_outside(new_context: Contexts, server: Server, tmp_pat
     np.savez(tmp_path / "broken.npz", probs=probs * 0.9, labels=draw.integers(3, size=100))
     watched = open_page(new_context, server, "/p/tiny/calibration")
     page = watched.page
-    expect(page.get_by_text("Nothing to measure yet")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Nothing to measure yet")).to_be_visible()
     page.locator("input[type=file]").set_input_files(tmp_path / "broken.npz")
-    expect(page.get_by_text("expected none negative or NaN and a sum of 1")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("expected none negative or NaN and a sum of 1")).to_be_visible()
     page.locator("input[type=file]").set_input_files(tmp_path / "theirs.npz")
-    expect(page.get_by_text("theirs can be measured")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("theirs can be measured")).to_be_visible()
     expect(page.get_by_role("button", name="Measure")).to_be_enabled()
     assert watched.wrong == []

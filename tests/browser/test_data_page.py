@@ -13,7 +13,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from conftest import SCRIPT, Server
 
 Contexts = Callable[..., BrowserContext]
-IMPORT_TIMEOUT_MS = 60_000
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_a_file_becomes_a_project_only_when_confirmed(
     expect(page.get_by_role("region", name="The first ten rows").locator("tbody tr")).to_have_count(10)
     assert n_projects(server) == before
     start(page, "Odd messages")
-    expect(page.get_by_text("Odd messages is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("Odd messages is ready")).to_be_visible()
     assert n_projects(server) == before + 1
     page.goto(f"{server.url}/p/odd-messages/data")
     table = page.get_by_role("region", name="Items")
@@ -81,7 +80,7 @@ def test_a_corrected_role_is_what_is_imported(importing: Watched, server: Server
     page.get_by_label("Role of column verdict").select_option("category")
     expect(page.get_by_text("The existing label")).to_be_hidden()
     start(page)
-    expect(page.get_by_text("roles is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("roles is ready")).to_be_visible()
     page.goto(f"{server.url}/p/roles/data")
     features = page.get_by_role("region", name="Feature transforms")
     expect(features.get_by_text("verdict")).to_be_visible()
@@ -103,12 +102,12 @@ def test_bad_rows_are_named_and_the_rest_is_offered(importing: Watched, tmp_path
     choose(page, messages(tmp_path / "ragged.csv", "k-short,1"))
     page.get_by_label("Stop and import nothing when a row cannot be read").check()
     start(page)
-    expect(page.get_by_text("Nothing was imported")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("Nothing was imported")).to_be_visible()
     row = page.get_by_role("region", name="Problems").locator("tbody tr").first
     expect(row).to_contain_text("ragged.csv")
     expect(row).to_contain_text("32")
     page.get_by_role("button", name="Skip these rows and import the rest").click()
-    expect(page.get_by_text("31 items with")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("31 items with")).to_be_visible()
     expect(page.get_by_text(", 1 row left out")).to_be_visible()
 
 
@@ -119,11 +118,11 @@ def test_a_refused_import_offers_the_rest_after_a_reload_too(importing: Watched,
     page.get_by_label("Role of column verdict").select_option("category")
     page.get_by_label("Stop and import nothing when a row cannot be read").check()
     start(page, "Chosen name")
-    expect(page.get_by_text("Nothing was imported")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("Nothing was imported")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("Nothing was imported")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("Nothing was imported")).to_be_visible()
     page.get_by_role("button", name="Skip these rows and import the rest").click()
-    expect(page.get_by_text("Chosen name is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("Chosen name is ready")).to_be_visible()
     expect(page.get_by_text(", 1 row left out")).to_be_visible()
     page.get_by_role("link", name="Start labelling").click()
     expect(page.get_by_role("heading", name="Which answers are possible?")).to_be_visible()
@@ -150,11 +149,11 @@ def test_text_is_embedded_by_the_model_that_is_named(
     page.get_by_role("menuitem", name="Meaning: sentence embeddings").click()
     page.get_by_label("Model for column message").fill(str(package.get_model_path()))
     start(page, "Meant")
-    expect(page.get_by_text("Meant is ready")).to_be_visible(timeout=2 * IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("Meant is ready")).to_be_visible()
     page.goto(f"{server.url}/p/meant/data")
     features = page.get_by_role("region", name="Feature transforms")
     what = features.get_by_text("sentence embedding of a transformer model")
-    expect(what).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(what).to_be_visible()
     expect(features.get_by_text("384", exact=True)).to_be_visible()
     assert importing.wrong == []
 
@@ -166,7 +165,7 @@ def test_a_refresh_keeps_the_step(importing: Watched, tmp_path: Path) -> None:
     page.reload()
     expect(page.get_by_text("kept.csv: csv")).to_be_visible()
     start(page)
-    expect(page.get_by_text("kept is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("kept is ready")).to_be_visible()
     page.reload()
     expect(page.get_by_text("kept is ready")).to_be_visible()
 
@@ -208,7 +207,7 @@ def test_a_path_on_the_server_can_be_looked_at(importing: Watched, tmp_path: Pat
 def test_a_demo_is_built_once_and_then_opened(importing: Watched, server: Server) -> None:
     page, before = importing.page, n_projects(server)
     page.get_by_role("button", name="Open Breast cancer").click()
-    expect(page.get_by_text("is ready")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("is ready")).to_be_visible()
     page.get_by_role("button", name="Import something else").click()
     page.get_by_role("button", name="Open Breast cancer").click()
     expect(page.get_by_text("is there already")).to_be_visible()
@@ -221,7 +220,7 @@ def test_an_import_can_be_cancelled(importing: Watched, server: Server, tmp_path
     choose(page, messages(tmp_path / "long.csv", n=200_000))
     start(page)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Nothing of it was kept")).to_be_visible(timeout=IMPORT_TIMEOUT_MS)
+    expect(page.get_by_text("Nothing of it was kept")).to_be_visible()
     assert n_projects(server) == before
 
 

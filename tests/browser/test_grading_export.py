@@ -20,7 +20,6 @@ from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.workspace import open_workspace
 
 Contexts = Callable[..., BrowserContext]
-expect.set_options(timeout=30_000)
 SHORT = "def check(output, context):\n    return len(output.split()) <= 40\n"
 N_GRADED = 12
 

@@ -17,7 +17,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from conftest import Server
 
-WITHIN_MS = 60_000
 N_GRADED = 20
 SIGNATURE = "Your Fernweh team"
 SIGNED = f"def check(output, context):\nreturn {SIGNATURE!r} in output"
@@ -43,7 +42,7 @@ def test_from_the_demos_outputs_to_a_pytest_file(
     watched = opened(new_context, empty_server, "/", person="newcomer", accept_downloads=True)
     page = watched.page
     page.get_by_role("button", name="Replies to customers").click()
-    page.get_by_role("link", name="Replies to customers").click(timeout=WITHIN_MS)
+    page.get_by_role("link", name="Replies to customers").click()
     expect(page).to_have_url(re.compile("/grade$"))
 
     grade_first_look(page)
@@ -62,7 +61,7 @@ def test_from_the_demos_outputs_to_a_pytest_file(
 def grade_first_look(page: Page) -> None:
     """Grade a first look of outputs by keys, noting what is wrong."""
     for done in range(N_GRADED):
-        expect(page.get_by_text(f"{done} of 126 outputs graded")).to_be_visible(timeout=WITHIN_MS)
+        expect(page.get_by_text(f"{done} of 126 outputs graded")).to_be_visible()
         expect(page.locator(".card.grade-card:not(.sending) .response")).to_be_visible()
         problem = fault(page.locator(".response").inner_text())
         if problem:
@@ -70,7 +69,7 @@ def grade_first_look(page: Page) -> None:
             page.keyboard.type(problem)
             page.keyboard.press("Enter")
         page.keyboard.press("b" if problem else "g")
-    expect(page.get_by_text(f"{N_GRADED} of 126 outputs graded")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text(f"{N_GRADED} of 126 outputs graded")).to_be_visible()
     expect(page.get_by_text("You have seen enough for a first set of criteria")).to_be_visible()
 
 
@@ -91,40 +90,36 @@ def write_criteria(page: Page) -> None:
         page.get_by_text("The output has at most 120 words. It brings a Python assertion.")
     ).to_be_visible()
     page.get_by_role("button", name="Take it").click()
-    expect(page.get_by_text("Version 1. Its source: library")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Version 1. Its source: library")).to_be_visible()
     page.get_by_role("button", name="Write one").click()
     expect(page.get_by_role("heading", name="New criterion")).to_be_visible()
     page.get_by_role("textbox", name="Name", exact=True).fill("Signed")
     page.get_by_label("Statement that an output satisfies or not").fill(f"It is signed as {SIGNATURE!r}.")
     page.get_by_role("button", name="Add the criterion").click()
-    expect(page.get_by_text("Version 1. Its source: person.")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Version 1. Its source: person.")).to_be_visible()
     page.get_by_role("button", name="Add: Python assertion").click()
     page.locator(".ace_text-input").focus()
     page.keyboard.press("Control+a")
     page.keyboard.type(SIGNED)
     page.get_by_role("button", name="Add the judge").click()
-    expect(page.get_by_text("126 outputs, on this machine.")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("126 outputs, on this machine.")).to_be_visible()
 
 
 def run_the_judges(page: Page) -> None:
     """Run both; every verdict is counted."""
     page.get_by_role("button", name="Run it").click()
-    expect(page.get_by_text(re.compile(r"Of 126 outputs: \d+ pass, \d+ fail\."))).to_be_visible(
-        timeout=WITHIN_MS
-    )
+    expect(page.get_by_text(re.compile(r"Of 126 outputs: \d+ pass, \d+ fail\."))).to_be_visible()
     page.get_by_role("row", name="At most 120 words").click()
-    expect(page.get_by_text("Version 1. Its source: library")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Version 1. Its source: library")).to_be_visible()
     page.get_by_role("region", name="Judges of").locator("tbody tr").first.click()
     page.get_by_role("button", name="Run it").click()
-    expect(page.get_by_text(re.compile(r"Of 126 outputs: \d+ pass, \d+ fail\."))).to_be_visible(
-        timeout=WITHIN_MS
-    )
+    expect(page.get_by_text(re.compile(r"Of 126 outputs: \d+ pass, \d+ fail\."))).to_be_visible()
 
 
 def read_the_report(page: Page) -> None:
     """Coverage and alignment with their intervals, and both judges in the table."""
     page.get_by_role("link", name="Alignment", exact=True).click()
-    expect(page.locator("section.tile").first).to_contain_text("95 % interval", timeout=WITHIN_MS)
+    expect(page.locator("section.tile").first).to_contain_text("95 % interval")
     expect(page.locator("section.tile").nth(2)).to_contain_text(f"n = {N_GRADED}")
     expect(page.get_by_text("2 chosen judges together")).to_be_visible()
     expect(page.get_by_text("NaN")).to_have_count(0)
@@ -134,8 +129,8 @@ def export_checks(page: Page, folder: Path) -> Path:
     """The pytest file as a download."""
     page.get_by_role("link", name="Export", exact=True).click()
     page.get_by_role("button", name="Export the pytest file").click()
-    with page.expect_download(timeout=WITHIN_MS) as download:
-        page.get_by_role("link", name="Download").click(timeout=WITHIN_MS)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
     archive = folder / "checks.zip"
     download.value.save_as(archive)
     return archive

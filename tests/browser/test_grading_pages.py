@@ -13,8 +13,6 @@ from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.workspace import open_workspace
 
 Contexts = Callable[..., BrowserContext]
-expect.set_options(timeout=20_000)
-WITHIN_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -245,18 +243,18 @@ def test_a_model_proposes_criteria_and_drafts_an_assertion_that_runs(
     page = watched.page
     expect(page.get_by_text("The scripted model answers")).to_be_visible()
     page.get_by_role("button", name="Ask a model").click()
-    expect(page.get_by_text("Length: The output has at most 40 words.")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Length: The output has at most 40 words.")).to_be_visible()
     page.get_by_role("button", name="Take it").first.click()
     expect(page.get_by_text("Version 1. Its source: model.")).to_be_visible()
     page.get_by_role("button", name="Add: Python assertion").click()
     page.get_by_role("button", name="Draft it with a model").click()
-    expect(page.get_by_text("Drafted by the model")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Drafted by the model")).to_be_visible()
     page.get_by_role("button", name="Add the judge").click()
     expect(page.get_by_text("40 outputs, on this machine.")).to_be_visible()
     page.get_by_role("button", name="Run it").click()
     n_long = sum(1 for i in range(40) if i % 3 == 0)
     told = f"Of 40 outputs: {40 - n_long} pass, {n_long} fail."
-    expect(page.get_by_text(told)).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text(told)).to_be_visible()
     assert watched.wrong == []
 
 
@@ -269,7 +267,7 @@ def test_an_llm_grader_says_what_it_will_cost_and_what_it_said(new_context: Cont
     page.get_by_role("button", name="Add the judge").click()
     expect(page.get_by_text("40 outputs: 40 calls; about")).to_be_visible()
     page.get_by_role("button", name="Run it").click()
-    expect(page.get_by_text("The run: 40 calls, 0 answers from the cache")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("The run: 40 calls, 0 answers from the cache")).to_be_visible()
     page.get_by_role("button", name="Show what it said").click()
     expect(page.get_by_text("Scripted, by surface rules: counted").first).to_be_visible()
     assert watched.wrong == []
@@ -301,7 +299,7 @@ def test_the_report_has_n_and_interval_and_the_table_finds_disagreements(
     watched = opened(new_context, server, "/p/judged/alignment", person="aligner")
     page = watched.page
     tile = page.locator("section.tile").first
-    expect(tile).to_contain_text("95 % interval", timeout=WITHIN_MS)
+    expect(tile).to_contain_text("95 % interval")
     expect(tile).to_contain_text("n = ")
     page.get_by_role("row", name="counts words").first.click()
     expect(page.get_by_text("You say bad")).to_be_visible()
@@ -321,18 +319,16 @@ def test_the_smallest_set_or_why_there_is_none(new_context: Contexts, server: Se
     page = opened(new_context, server, "/p/judged/alignment", person="chooser").page
     page.get_by_label("Coverage at least, %").fill("100")
     page.get_by_role("button", name="Find it").click()
-    expect(page.get_by_text("There is no such set")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("There is no such set")).to_be_visible()
     page.get_by_label("Coverage at least, %").fill("1")
     page.get_by_role("button", name="Find it").click()
     expect(page.get_by_text("These counts chose the set, so they flatter it.")).to_be_visible()
     page.get_by_role("button", name="Use this set").click()
-    expect(page.get_by_text("In use instead of one judge for each criterion")).to_be_visible(
-        timeout=WITHIN_MS
-    )
+    expect(page.get_by_text("In use instead of one judge for each criterion")).to_be_visible()
     expect(page.get_by_text("The smallest set: 1 judge. Cross-validated")).to_be_visible()
     expect(page.get_by_role("region", name="Judges", exact=True)).to_contain_text("in the set")
     page.get_by_role("button", name="Back to one judge for each criterion").click()
-    expect(page.get_by_text("1 chosen judge. Measured on the grades")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("1 chosen judge. Measured on the grades")).to_be_visible()
 
 
 def test_a_project_of_the_other_kind_is_pointed_out(new_context: Contexts, server: Server) -> None:
@@ -345,14 +341,14 @@ def test_a_project_of_the_other_kind_is_pointed_out(new_context: Contexts, serve
 def test_graders_can_be_measured_on_the_calibration_page(new_context: Contexts, server: Server) -> None:
     watched = opened(new_context, server, "/p/fresh/calibration", person="early")
     page = watched.page
-    expect(page.get_by_text("Nothing to measure yet")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Nothing to measure yet")).to_be_visible()
     expect(page.get_by_role("link", name="Go to the judges")).to_be_visible()
     assert watched.wrong == []
     grade_some(server, "stated", 36, lambda text: not is_long(text))
     watched = opened(new_context, server, "/p/stated/alignment", person="measurer")
     page = watched.page
     page.get_by_role("link", name="Calibration").click()
-    expect(page.get_by_text("outputs drawn for grading")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("outputs drawn for grading")).to_be_visible()
     measure = page.get_by_role("button", name="Measure", exact=True)
-    expect(measure).to_be_enabled(timeout=WITHIN_MS)
+    expect(measure).to_be_enabled()
     assert watched.wrong == []

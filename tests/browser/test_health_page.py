@@ -14,7 +14,6 @@ from sklearn.datasets import load_digits
 from conftest import Server
 
 Contexts = Callable[..., BrowserContext]
-DRAWN_WITHIN_MS = 60_000
 READER, TEACHER = "reader", "teacher"
 
 
@@ -60,15 +59,13 @@ def _reserve(server: Server) -> set[int]:
 def test_before_a_check_the_page_says_what_to_do(new_context: Contexts, server: Server) -> None:
     watched = open_page(new_context, server, "/p/wine/health", dark=True)
     page = watched.page
-    expect(page.get_by_text("Nothing checked yet: press Check now.")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text("Nothing checked yet: press Check now.")).to_be_visible()
     expect(page.get_by_text("No item has two different answers.")).to_be_visible()
     page.get_by_role("button", name="Check now").click()
-    expect(page.get_by_text("0 labels; the check of labels needs at least 20")).to_be_visible(
-        timeout=DRAWN_WITHIN_MS
-    )
+    expect(page.get_by_text("0 labels; the check of labels needs at least 20")).to_be_visible()
     page.get_by_role("button", name="Look at the features").click()
     compared = page.get_by_role("region", name="Columns compared")
-    expect(compared.locator("tbody tr")).to_have_count(13, timeout=DRAWN_WITHIN_MS)
+    expect(compared.locator("tbody tr")).to_have_count(13)
     expect(page.locator("section.tile", has_text="Intrinsic dimension")).to_contain_text("n = 178")
     expect(page.get_by_text("0 labels of 0 classes; expected at least 20 labels")).to_be_visible()
     assert watched.wrong == []
@@ -81,7 +78,7 @@ def test_a_wrong_label_is_found_and_mended_by_one_key(
     page = watched.page
     page.get_by_role("button", name="Check now").click()
     doubtful = page.get_by_role("group", name="Likely label errors").locator(f".tile[data-item='{wrong}']")
-    expect(doubtful).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(doubtful).to_be_visible()
     expect(doubtful).to_contain_text("rather 0")
     expect(page.get_by_text(re.compile(r"of 1\d\d labels are doubtful"))).to_be_visible()
     doubtful.focus()
@@ -92,7 +89,7 @@ def test_a_wrong_label_is_found_and_mended_by_one_key(
     assert (latest["item"], taught.names("digits")[latest["class_id"]]) == (wrong, "0")
     page.reload()
     changed = page.get_by_role("group", name="Changed minds").locator(f".tile[data-item='{wrong}']")
-    expect(changed).to_contain_text("reader: 4, reader: 0", timeout=DRAWN_WITHIN_MS)
+    expect(changed).to_contain_text("reader: 4, reader: 0")
     expect(doubtful).to_have_count(0)
     assert watched.wrong == []
 
@@ -103,7 +100,7 @@ def test_people_who_disagree_are_shown_with_their_names(new_context: Contexts, t
     say(taught, row["item"], (number + 1) % 10, READER)
     page = open_page(new_context, taught, "/p/digits/health").page
     tile = page.get_by_role("group", name="People disagree").locator(f".tile[data-item='{row['item']}']")
-    expect(tile).to_contain_text(f"teacher: {number}", timeout=DRAWN_WITHIN_MS)
+    expect(tile).to_contain_text(f"teacher: {number}")
     expect(tile).to_contain_text(f"reader: {(number + 1) % 10}")
     tile.focus()
     page.keyboard.press("Enter")
@@ -113,5 +110,5 @@ def test_people_who_disagree_are_shown_with_their_names(new_context: Contexts, t
 def test_class_balance_has_its_n(new_context: Contexts, taught: Server) -> None:
     page = open_page(new_context, taught, "/p/digits/health").page
     rows = page.get_by_role("region", name="Classes").locator("tbody tr")
-    expect(rows).to_have_count(10, timeout=DRAWN_WITHIN_MS)
+    expect(rows).to_have_count(10)
     assert all(re.search(r"12$|13$", row.inner_text().strip()) for row in rows.all())

@@ -31,7 +31,6 @@ PAYLOADS = (
 )
 PERSON = RUN
 GRADING = ("grade", "judges", "alignment", "validators")
-WITHIN_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +132,8 @@ def test_no_page_runs_what_people_and_files_say(watched: Closely, hostile: Serve
     page = watched.page
     for path in addresses(hostile):
         page.goto(hostile.url + path)
-        expect(page.locator("main h1, main .stage").first).to_be_visible(timeout=WITHIN_MS)
-        page.wait_for_load_state("networkidle", timeout=WITHIN_MS)
+        expect(page.locator("main h1, main .stage").first).to_be_visible()
+        page.wait_for_load_state("networkidle")
         assert page.evaluate("window.hacked") is None, path
         assert page.evaluate("document.querySelectorAll('img[src=x], [onerror], [onload]').length") == 0, path
         assert watched.wrong == [], path
@@ -162,7 +161,7 @@ TRIES = {
 def test_the_browser_keeps_the_policy(watched: Closely, hostile: Server) -> None:
     page = watched.page
     page.goto(hostile.url + "/")
-    expect(page.locator("main h1").first).to_be_visible(timeout=WITHIN_MS)
+    expect(page.locator("main h1").first).to_be_visible()
     page.evaluate(
         "() => { window.stopped = []; document.addEventListener('securitypolicyviolation',"
         " (event) => window.stopped.push(event.disposition)); }"
@@ -170,7 +169,7 @@ def test_the_browser_keeps_the_policy(watched: Closely, hostile: Server) -> None
     for what, script in TRIES.items():
         page.evaluate("window.stopped.length = 0")
         page.evaluate(script)
-        page.wait_for_function("window.stopped.length > 0", timeout=WITHIN_MS)
+        page.wait_for_function("window.stopped.length > 0")
         assert page.evaluate("window.stopped[0]") == "enforce", what
         assert page.evaluate("window.hacked") is None, what
         assert urlsplit(page.url).netloc == urlsplit(hostile.url).netloc, what
@@ -181,6 +180,6 @@ def test_without_the_policy_the_same_would_run(
 ) -> None:
     page = new_context(bypass_csp=True).new_page()
     page.goto(hostile.url + "/")
-    expect(page.locator("main h1").first).to_be_visible(timeout=WITHIN_MS)
+    expect(page.locator("main h1").first).to_be_visible()
     page.evaluate(TRIES["an attribute"])
-    page.wait_for_function("window.hacked === 1", timeout=WITHIN_MS)
+    page.wait_for_function("window.hacked === 1")

@@ -347,7 +347,7 @@ def test_the_model_learns_and_its_opinion_is_hidden_until_asked_for(
 ) -> None:
     label = labelling("wine", at=own_server).wait()
     label.press(*"012012012012")
-    expect(label.page.locator(".model")).to_contain_text("Version", timeout=60_000)
+    expect(label.page.locator(".model")).to_contain_text("Version")
     assert label.page.locator(".proba").all_inner_texts() == ["", "", ""]
     label.press("m")
     expect(label.page.locator(".with-opinion .likeliest .proba")).to_contain_text("%")
@@ -370,13 +370,13 @@ def test_a_figure_comes_with_its_n_and_stale_scores_are_marked(
     assert n == 6
     percents = [f"{100 * share:.{int(not 0.005 <= share <= 0.995)}f} %" for share in (value, low, high)]
     shown = label.page.locator(".accuracy")
-    expect(shown).to_contain_text(f"on {n} random items", timeout=60_000)
+    expect(shown).to_contain_text(f"on {n} random items")
     expect(shown).to_contain_text(f"{percents[0]}  {percents[1]} to {percents[2]}")
     model = label.page.locator(".model")
     expect(model).to_contain_text("up to date")
     label.press("1")
     expect(model).to_contain_text("1 newer answer not in it yet")
-    expect(model).to_contain_text("up to date", timeout=60_000)
+    expect(model).to_contain_text("up to date")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -395,7 +395,6 @@ def test_a_server_that_dies_loses_nothing_and_the_page_recovers(
     label.page.wait_for_function(
         "old => document.body && document.body.dataset.instance && document.body.dataset.instance !== old",
         arg=served_by,
-        timeout=30_000,
     )
     label.wait()
     names = own_server.names("digits")

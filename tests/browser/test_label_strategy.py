@@ -24,7 +24,6 @@ class Oldest:
         return Ranking(items, -items.astype(float), "it came early")
 """
 WHY = re.compile(r"typical_then_margin, rank \d+: it is typical of a region|drawn at random")
-ASKED_WITHIN_MS = 60_000
 
 
 def test_a_strategy_is_chosen_explained_and_says_why_it_asks(
@@ -46,7 +45,7 @@ def test_a_strategy_is_chosen_explained_and_says_why_it_asks(
     chosen.select_option("oldest")
     expect(page.locator(".explanation")).to_have_text("Asks the items in the order in which they came.")
     label.press(*"0120120120")  # what was promised already is asked first
-    expect(page.locator(".model")).to_contain_text("Version", timeout=ASKED_WITHIN_MS)
+    expect(page.locator(".model")).to_contain_text("Version")
     label.press(*"0120120120")
     label.settle()
     reason = page.locator(".why").inner_text()

@@ -16,7 +16,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from conftest import Server
 
 Contexts = Callable[..., BrowserContext]
-DRAWN_WITHIN_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def test_the_pace_says_its_state_and_why(
     set_state(taught, **state)
     watched = open_page(new_context, taught, "/p/digits/review")
     page = watched.page
-    expect(page.get_by_text(re.compile(shown)).first).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text(re.compile(shown)).first).to_be_visible()
     expect(page.get_by_text(state["reason"])).to_be_visible()
     expect(page.get_by_text(pace or "where it starts: a probability of 95 %")).to_be_visible()
     if state["mode"] == "on":
@@ -77,7 +76,7 @@ def test_the_pace_says_its_state_and_why(
 def test_the_signs_for_stopping_follow_the_target(new_context: Contexts, taught: Server) -> None:
     watched = open_page(new_context, taught, "/p/digits/model")
     page = watched.page
-    expect(page.get_by_text("Is it time to stop?")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text("Is it time to stop?")).to_be_visible()
     table = page.get_by_role("table").filter(has_text="Held against")
     expect(table.get_by_role("row")).not_to_have_count(0)
     expect(table).to_contain_text(re.compile(r"n = \d+"))

@@ -13,7 +13,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from conftest import Server
 
 Contexts = Callable[..., BrowserContext]
-DRAWN_WITHIN_MS = 60_000
 COLOURED = """() => {
   const deep = (root, selector) => {
     const found = root.querySelector(selector);
@@ -54,9 +53,7 @@ def opened(new_context: Contexts, server: Server, path: str = "/p/digits/map", *
 
 
 def wait_painted(page: Page, what: str) -> None:
-    expect(page.locator(".stage")).to_have_attribute(
-        "data-painted", re.compile(what or "."), timeout=DRAWN_WITHIN_MS
-    )
+    expect(page.locator(".stage")).to_have_attribute("data-painted", re.compile(what or "."))
 
 
 def drag(page: Page, x0: float, y0: float, x1: float, y1: float) -> None:
@@ -113,11 +110,11 @@ def test_a_box_selects_lists_labels_and_is_undone(new_context: Contexts, taught:
     choose(page, "0", "3")
     before = taught.opened("digits", "checker")["status"]["n_answered"]
     page.get_by_role("button", name="Label all selected").click()
-    expect(page.get_by_text(re.compile(r"items labelled '3'\."))).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text(re.compile(r"items labelled '3'\."))).to_be_visible()
     during = taught.opened("digits", "checker")["status"]
     assert during["n_answered"] > before
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text(re.compile(r"Taken back"))).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text(re.compile(r"Taken back"))).to_be_visible()
     assert taught.opened("digits", "checker")["status"]["n_answered"] == before
     assert watched.wrong == []
 

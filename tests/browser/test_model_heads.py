@@ -11,7 +11,6 @@ from playwright.sync_api import BrowserContext, expect
 from conftest import Server
 
 Contexts = Callable[..., BrowserContext]
-DRAWN_WITHIN_MS = 60_000
 COMPARED_WITHIN_MS = 240_000
 
 
@@ -28,7 +27,7 @@ def test_another_head_is_explained_trained_and_named_in_the_versions(
     watched = open_page(new_context, taught, "/p/digits/model")
     page = watched.page
     choice = page.get_by_label("Head", exact=True)
-    expect(choice).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(choice).to_be_visible()
     expect(page.get_by_text("Weighs every feature for every class, to the exact optimum")).to_be_visible()
     expect(page.get_by_role("button", name="Train this head")).to_be_disabled()
     choice.click()
@@ -39,7 +38,7 @@ def test_another_head_is_explained_trained_and_named_in_the_versions(
     wait_for_model(taught, "digits", "teacher")
     page.reload()
     runs = page.get_by_role("region", name="Versions")
-    expect(runs.locator("tbody tr").first).to_contain_text("lda", timeout=DRAWN_WITHIN_MS)
+    expect(runs.locator("tbody tr").first).to_contain_text("lda")
     expect(page.get_by_text("Shrinkage")).to_be_visible()
     assert watched.wrong == []
 
@@ -50,12 +49,12 @@ def test_heads_are_compared_and_one_is_recommended_in_a_sentence(
 ) -> None:
     watched = open_page(new_context, taught, "/p/digits/model")
     page = watched.page
-    page.get_by_role("button", name="Compare heads").click(timeout=DRAWN_WITHIN_MS)
+    page.get_by_role("button", name="Compare heads").click()
     expect(page.get_by_text("Comparing")).to_be_visible()
     table = page.get_by_role("region", name="Heads compared")
     expect(table).to_be_visible(timeout=COMPARED_WITHIN_MS)
     expect(page.get_by_text("held-out labels")).to_be_visible()
     assert table.locator("tbody tr").count() > 10
     page.reload()
-    expect(page.get_by_role("region", name="Heads compared")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_role("region", name="Heads compared")).to_be_visible()
     assert watched.wrong == []

@@ -14,7 +14,6 @@ from conftest import OpenLabelling, Server, person_context
 
 pytestmark = pytest.mark.slow
 Contexts = Callable[..., BrowserContext]
-WITHIN_MS = 60_000
 NOTE = "a 7, or a 1 with a foot"
 
 
@@ -56,7 +55,7 @@ class Tabs:
         self.found.get_by_role("region", name="Items").get_by_text("digit-1055").click()
         self.export.get_by_label("JSON Lines").check()
         self.export.get_by_role("button", name="Export the labels").click()
-        expect(self.export.get_by_text("Ready")).to_be_visible(timeout=WITHIN_MS)
+        expect(self.export.get_by_text("Ready")).to_be_visible()
         self.upload.locator("input[type=file]").set_input_files(things(self.folder / "sent.csv"))
         self.upload.get_by_label("Role of column size").select_option("metadata")
         self.upload.get_by_label("Skip these rows and import the rest").check()
@@ -73,19 +72,19 @@ class Tabs:
         assert (self.label.wait().item, self.other_label.wait().item) == self.items
         assert self.label.page.get_by_label("Note").input_value() == NOTE
         assert self.other_label.page.get_by_label("Note").input_value() == ""
-        expect(self.found.get_by_text("51 to 100 of 797 that match")).to_be_visible(timeout=WITHIN_MS)
+        expect(self.found.get_by_text("51 to 100 of 797 that match")).to_be_visible()
         expect(self.found.get_by_alt_text("image of digit-1055", exact=True)).to_be_visible()
-        expect(self.answered.get_by_text("of 30 that match")).to_be_visible(timeout=WITHIN_MS)
-        expect(self.early.get_by_text("Version 1, trained on")).to_be_visible(timeout=WITHIN_MS)
-        expect(self.newest.get_by_text("the newest, trained on")).to_be_visible(timeout=WITHIN_MS)
+        expect(self.answered.get_by_text("of 30 that match")).to_be_visible()
+        expect(self.early.get_by_text("Version 1, trained on")).to_be_visible()
+        expect(self.newest.get_by_text("the newest, trained on")).to_be_visible()
         expect(self.export.get_by_label("JSON Lines")).to_be_checked()
         listed = self.export.get_by_role("region", name="Earlier exports").get_by_role("link")
         expect(listed).to_have_count(1)
-        expect(self.upload.get_by_text("sent.csv: csv")).to_be_visible(timeout=WITHIN_MS)
+        expect(self.upload.get_by_text("sent.csv: csv")).to_be_visible()
         expect(self.upload.get_by_label("Role of column size")).to_have_value("metadata")
         expect(self.upload.get_by_label("Skip these rows and import the rest")).to_be_checked()
         expect(self.upload.get_by_label("Project name")).to_have_value("Things & more")
-        expect(self.path.get_by_text("there.csv: csv")).to_be_visible(timeout=WITHIN_MS)
+        expect(self.path.get_by_text("there.csv: csv")).to_be_visible()
         expect(self.path.get_by_label("Role of column size")).to_have_value("numeric")
 
 
@@ -105,7 +104,6 @@ def restarted(server: Server, pages: tuple[Page, ...], how: signal.Signals) -> N
         page.wait_for_function(
             "old => document.body?.dataset.instance && document.body.dataset.instance !== old",
             arg=before,
-            timeout=WITHIN_MS,
         )
 
 
@@ -123,7 +121,7 @@ def test_every_page_keeps_its_place_through_refresh_restart_and_other_tabs(
     restarted(own_server, tabs.all, signal.SIGKILL)
     tabs.check()
     tabs.upload.get_by_role("button", name="Import", exact=True).click()
-    expect(tabs.upload.get_by_text("Things & more is ready")).to_be_visible(timeout=WITHIN_MS)
+    expect(tabs.upload.get_by_text("Things & more is ready")).to_be_visible()
     tabs.label.press("7")
     tabs.label.settle()
     assert tabs.label.history()[0]["note"] == NOTE
@@ -131,7 +129,7 @@ def test_every_page_keeps_its_place_through_refresh_restart_and_other_tabs(
     expect(features.get_by_text("words", exact=True)).to_be_visible()
     expect(features.get_by_text("size", exact=True)).to_have_count(0)
     restarted(own_server, tabs.all, signal.SIGTERM)
-    expect(tabs.upload.get_by_text("Things & more is ready")).to_be_visible(timeout=WITHIN_MS)
+    expect(tabs.upload.get_by_text("Things & more is ready")).to_be_visible()
     expect(tabs.path.get_by_label("Role of column size")).to_have_value("numeric")
     assert tabs.label.page.get_by_label("Note").input_value() == "", "the note went with its answer"
 
@@ -141,11 +139,11 @@ def test_an_import_that_dies_with_the_server_is_told_and_begun_again(
 ) -> None:
     page = open_page(new_context, own_server, "/import").page
     page.locator("input[type=file]").set_input_files(things(tmp_path / "long.csv", 150_000))
-    page.get_by_label("Role of column size").select_option("metadata", timeout=WITHIN_MS)
+    page.get_by_label("Role of column size").select_option("metadata")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     restarted(own_server, (page,), signal.SIGKILL)
-    expect(page.get_by_text("Nothing was imported")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("Nothing was imported")).to_be_visible()
     page.get_by_role("button", name="Look at the file again").click()
-    expect(page.get_by_label("Role of column size")).to_have_value("metadata", timeout=WITHIN_MS)
+    expect(page.get_by_label("Role of column size")).to_have_value("metadata")
     assert own_server.ask("/readyz")["projects"] == 6

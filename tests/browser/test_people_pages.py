@@ -18,14 +18,6 @@ from plumbline_backend.store import open_store
 PASSWORD = "correct horse 7"
 
 
-@pytest.fixture(autouse=True)
-def patient() -> Iterator[None]:
-    """Two browsers and a server on two cores take their time."""
-    expect.set_options(timeout=20_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture(scope="module")
 def team_server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a login, and the account "olga" that owns the workspace."""

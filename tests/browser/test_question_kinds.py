@@ -67,10 +67,10 @@ def test_several_classes_are_marked_by_keys_and_recorded_by_enter(
     label.settle()
     wait_for_model(server, "multi-label", label.person)
     model = open_page(new_context, server, "/p/multi-label/model")
-    expect(model.page.get_by_text("Micro F1", exact=True).first).to_be_visible(timeout=30_000)
+    expect(model.page.get_by_text("Micro F1", exact=True).first).to_be_visible()
     expect(model.page.get_by_role("link", name="Calibration")).to_have_count(0)
     model.page.goto(f"{server.url}/p/multi-label/calibration")
-    expect(model.page.get_by_text("have no page 'Calibration'")).to_be_visible(timeout=30_000)
+    expect(model.page.get_by_text("have no page 'Calibration'")).to_be_visible()
     assert model.wrong == []
 
 
@@ -84,7 +84,7 @@ def test_levels_are_answered_by_their_number_and_measured_by_distance(
     assert [names[row["class_id"]] for row in label.history()][-4:] == ["5", "1", "2", "4"]
     wait_for_model(server, "rating", label.person)
     model = open_page(new_context, server, "/p/rating/model")
-    expect(model.page.get_by_text("Mean distance", exact=True).first).to_be_visible(timeout=30_000)
+    expect(model.page.get_by_text("Mean distance", exact=True).first).to_be_visible()
     expect(model.page.get_by_text("Quadratic kappa", exact=True).first).to_be_visible()
     assert model.wrong == []
 
@@ -115,5 +115,5 @@ def test_a_tree_is_walked_by_keys_and_answered_at_any_depth(
     label.settle()
     wait_for_model(server, "hierarchical", label.person)
     model = open_page(new_context, server, "/p/hierarchical/model")
-    expect(model.page.get_by_text("At depth 1", exact=True).first).to_be_visible(timeout=30_000)
+    expect(model.page.get_by_text("At depth 1", exact=True).first).to_be_visible()
     assert model.wrong == []

@@ -12,7 +12,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from conftest import Server
 
 Contexts = Callable[..., BrowserContext]
-DRAWN_WITHIN_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def taught(server: Server) -> Server:
 
 def opened(new_context: Contexts, server: Server) -> Page:
     page = open_page(new_context, server, "/p/digits/review").page
-    expect(page.get_by_role("group", name="Proposals")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_role("group", name="Proposals")).to_be_visible()
     return page
 
 
@@ -43,7 +42,7 @@ def said_of(server: Server, item: int) -> list[str]:
 def test_before_a_model_the_page_says_what_to_do(new_context: Contexts, server: Server) -> None:
     watched = open_page(new_context, server, "/p/wine/review")
     page = watched.page
-    expect(page.get_by_text("No model yet")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text("No model yet")).to_be_visible()
     expect(page.get_by_text("Nothing to look at again")).to_be_visible()
     expect(page.get_by_role("button", name="Suggest classes")).to_be_disabled()
     expect(page.get_by_text("unknown: no proposal has been checked yet")).to_be_visible()
@@ -61,14 +60,14 @@ def test_accept_all_but_one_by_keys_and_undo_it_as_one(new_context: Contexts, ta
     expect(page.locator(".tile.marked")).to_have_attribute("data-item", str(shown[1]))
     page.keyboard.press("a")
     accepted = page.get_by_text(re.compile(rf"^{len(shown) - 1} accepted as '.*', 1 refused\.$"))
-    expect(accepted).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(accepted).to_be_visible()
     proposals = page.get_by_role("group", name="Proposals")
     for item in shown:
-        expect(proposals.locator(f".tile[data-item='{item}']")).to_have_count(0, timeout=DRAWN_WITHIN_MS)
+        expect(proposals.locator(f".tile[data-item='{item}']")).to_have_count(0)
     assert [said_of(taught, item) for item in shown[:3]] == [["answered"], ["skipped"], ["answered"]]
     page.keyboard.press("z")
-    expect(page.get_by_text(f"({len(shown)} judgements revoked)")).to_be_visible(timeout=DRAWN_WITHIN_MS)
-    expect(proposals.locator(".tile").first).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text(f"({len(shown)} judgements revoked)")).to_be_visible()
+    expect(proposals.locator(".tile").first).to_be_visible()
     assert [said_of(taught, item) for item in shown] == [[] for _ in shown]
 
 
@@ -80,7 +79,7 @@ def test_a_refused_proposal_waits_for_its_class(new_context: Contexts, taught: S
     expect(page.get_by_text("1 refused.")).to_be_visible()
     page.reload()
     again = page.get_by_role("group", name="Labels to look at again").locator(f".tile[data-item='{item}']")
-    expect(again).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(again).to_be_visible()
     again.focus()
     page.keyboard.press("7")
     expect(page.get_by_text(re.compile("is '7' now"))).to_be_visible()
@@ -100,9 +99,7 @@ def test_enter_opens_the_item(new_context: Contexts, taught: Server) -> None:
 def test_unclear_items_are_clustered_and_named(new_context: Contexts, taught: Server) -> None:
     page = opened(new_context, taught)
     page.get_by_role("button", name="Suggest classes").click()
-    expect(page.get_by_text(re.compile(r"Mean silhouette by number of clusters"))).to_be_visible(
-        timeout=DRAWN_WITHIN_MS
-    )
+    expect(page.get_by_text(re.compile(r"Mean silhouette by number of clusters"))).to_be_visible()
     name = page.get_by_label("Name of the class").first
     name.fill("7")
     name.press("Enter")
@@ -123,7 +120,7 @@ def test_the_pace_is_switched_on_and_taken_back(new_context: Contexts, taught: S
     expect(page.get_by_text("On: the model learns from its surest proposals too")).to_be_visible()
     answer_digits(taught, 50)  # one ask in ten is a blind check, at a place in each ten that is drawn
     page.reload()
-    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of the pace"))).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of the pace"))).to_be_visible()
     expect(page.get_by_text(re.compile(r"n = \d+ blind checks"))).to_be_visible()
     page.get_by_role("button", name="Stop, and take all back").click()
     expect(page.get_by_text(re.compile(r"^0 of the pace"))).to_be_visible()

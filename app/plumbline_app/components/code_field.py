@@ -11,17 +11,22 @@ CODE_HEIGHT_PX = 260
 
 def typed_code(field: pn.widgets.CodeEditor) -> str:
     """What is in the editor now; see `controls.typed`."""
-    shown = [model.code for model, _ in field._models.values()]
-    return str((shown[0] if shown else field.value) or "")
+    shown = [model.code_input for model, _ in field._models.values()]
+    return str((shown[0] if shown else field.value_input) or "")
 
 
 def code_field(value: str, dark: bool, **options: Any) -> pn.widgets.CodeEditor:
-    """An editor with line numbers and colours. Its value counts as it is typed."""
+    """An editor with line numbers and colours, read with `typed_code`.
+
+    `on_keyup` stays off: Panel would answer every key with the value it knew 50 ms ago, and on a busy machine that
+    takes back what was typed meanwhile.
+    """
     return pn.widgets.CodeEditor(
         value=value,
+        value_input=value,
         language="python",
         theme="github_dark" if dark else "github_light_default",
-        on_keyup=True,
+        on_keyup=False,
         sizing_mode="stretch_width",
         height=CODE_HEIGHT_PX,
         margin=0,

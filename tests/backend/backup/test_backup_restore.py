@@ -66,6 +66,8 @@ def backup(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Backup:
     """Its backup."""
     out = tmp_path_factory.mktemp("backup") / "monday.tar"
     with open_workspace(labelled) as workspace:
+        while (job := workspace.project("things").fit()) is not None:
+            workspace.project("things").wait(job)
         write_backup(workspace.folder, workspace.store.database, out)
         dumped = dumped_tables(workspace.store.database)
     return Backup(out, dumped)

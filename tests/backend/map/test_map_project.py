@@ -62,9 +62,12 @@ def test_pca_is_there_at_once_and_is_kept(project):
 def test_umap_is_made_in_a_worker_with_progress(project, monkeypatch):
     told = []
     monkeypatch.setattr(
-        project.desk.map._jobs, "_reporter", lambda _: lambda share, words: told.append((share, words))
+        project.desk.map._jobs,
+        "_reporter",
+        lambda job: lambda share, words: told.append((share, words)) if job.kind == "map" else None,
     )
     job = project.wait(project.desk.map.start_umap())
+    assert job.kind == "map"
     assert job.result == {"n_embedded": 178, "n_items": 178}
     assert project.desk.map.layouts() == ("pca", "umap")
     points = project.desk.map.points("umap")
