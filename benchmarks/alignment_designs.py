@@ -1,7 +1,7 @@
 """The alignment report as it is used: sets of several judges, drawn by other judges, that change between the draws.
 
 Beside the product's estimate (weights, effective number) the same draws are measured by a posterior per cell and
-without weights. The optimism of a choice is measured for the best judge and for a smallest set by integer programming.
+without weights.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from alignment_intervals import FIGURES, GRADES, graded, note, told, true_figure
 from common import environment, write
 from judge_pools import JudgedPool, real_pools, synthetic
 from plumbline_backend.domain.alignment import (
-    BAD,
-    GOOD,
     Alignment,
     Cells,
     Tables,
@@ -28,14 +26,10 @@ from plumbline_backend.domain.alignment import (
     draw_tables,
     summarise,
 )
-from plumbline_backend.domain.optimism import cross_validated
-from plumbline_backend.judges.choose import Candidate, best_of, choose_set
 
-MIN_COVERAGE, MAX_FFR = 0.8, 0.2
 DRAWS = 500
 Make = Callable[[np.random.Generator], JudgedPool]
 Rows = dict[str, list[tuple[float, bool | None]]]
-Verdicts = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 class Setting(NamedTuple):
@@ -57,7 +51,6 @@ SETTINGS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["intervals", "best", "set"], help="each writes results of its own")
     parser.add_argument("--repeats", type=int, default=500)
     options = parser.parse_args()
     started = time.perf_counter()
@@ -68,25 +61,14 @@ def main() -> None:
     result: dict[str, Any] = {
         "environment": environment(["numpy", "scipy"]),
         "repeats": options.repeats,
-        "settings": measured(options.part, sources, options.repeats),
+        "settings": {
+            setting.name: {name: intervals(make, setting, options.repeats) for name, make in sources.items()}
+            for setting in SETTINGS
+        },
     }
     result["summary"] = summary(result["settings"])
     result["seconds"] = round(time.perf_counter() - started, 1)
-    write(f"alignment_designs_{options.part}", result)
-
-
-def measured(part: str, sources: dict[str, Make], repeats: int) -> dict[str, dict[str, Any]]:
-    """Per setting and pool the figures of one part."""
-    if part == "intervals":
-        return {
-            setting.name: {name: intervals(make, setting, repeats) for name, make in sources.items()}
-            for setting in SETTINGS
-        }
-    title, chooser_of = {
-        "best": ("best judge, draws by three others in turn", best_chooser),
-        "set": ("smallest set, draws by three others in turn", set_chooser),
-    }[part]
-    return {title: {name: optimism(make, chooser_of, repeats) for name, make in sources.items()}}
+    write("alignment_designs", result)
 
 
 def intervals(make: Make, setting: Setting, repeats: int) -> dict[str, Any]:
@@ -115,72 +97,6 @@ def intervals(make: Make, setting: Setting, repeats: int) -> dict[str, Any]:
         if rows["product"]:
             out[str(n_grades)] = {name: told(found) for name, found in rows.items()}
     return out
-
-
-def optimism(
-    make: Make,
-    chooser_of: Callable[[JudgedPool], Callable[[NDArray[np.int8]], Verdicts | None]],
-    repeats: int,
-) -> dict[str, Any]:
-    """Reported minus true alignment of what was chosen, corrected and on the grades that chose it."""
-    out = {}
-    for n_grades in GRADES[:3]:
-        rng = np.random.default_rng([n_grades, 2])
-        corrected: Rows = defaultdict(list)
-        apparent: Rows = defaultdict(list)
-        for _ in range(repeats):
-            pool = make(rng)
-            splits = pool.failed[rng.permutation(len(pool.failed))[:3]]
-            drawn, strata = draw_in_turn(splits, n_grades, rng)
-            grades, choose = graded(pool.bad, drawn), chooser_of(pool)
-            chosen = choose(grades)
-            if chosen is None or chosen[0].all() or not chosen[0].any():
-                continue
-            truth = true_figures(chosen[0], pool.bad)["alignment"]
-            found = cross_validated(choose, chosen[0], grades, strata, rng, n_draws=DRAWS)
-            if found is not None:
-                note(corrected["alignment"], found.alignment[:3], truth)
-            same = product(cells_of(chosen[0], grades, strata), rng)
-            note(apparent["alignment"], same.alignment[:3], truth)
-        out[str(n_grades)] = {"product": told(corrected), "same grades": told(apparent)}
-    return out
-
-
-def best_chooser(pool: JudgedPool) -> Callable[[NDArray[np.int8]], Verdicts | None]:
-    """The judge with the best alignment: `best_of` for all judges at once, since it is asked a million times."""
-    everywhere = np.ones(len(pool.bad), dtype=bool)
-
-    def choose(grades: NDArray[np.int8]) -> Verdicts | None:
-        bad, good = pool.failed[:, grades == BAD], pool.failed[:, grades == GOOD]
-        n_bad, n_good = bad.shape[1], good.shape[1]
-        if not n_bad or not n_good:
-            return None
-        bf, gf = bad.sum(axis=1), good.sum(axis=1)
-        bp, gp = n_bad - bf, n_good - gf
-        coverage, specific = (bf + 0.5) / (n_bad + 1), (gp + 0.5) / (n_good + 1)
-        alignment = 2 * coverage * specific / (coverage + specific)
-        product_of = (gp + gf) * (gp + bp) * (bf + gf) * (bf + bp)
-        mcc = np.where(product_of > 0, (gp * bf - gf * bp) / np.maximum(product_of, 1) ** 0.5, 0.0)
-        best = np.lexsort((-np.arange(len(mcc)), mcc, alignment))[-1]
-        return pool.failed[best], everywhere
-
-    return choose
-
-
-def set_chooser(pool: JudgedPool) -> Callable[[NDArray[np.int8]], Verdicts | None]:
-    """The smallest set within the limits, else the best judge, as a set in use is found again by the report."""
-    everywhere = np.ones(len(pool.bad), dtype=bool)
-    candidates = [Candidate(j, row, everywhere) for j, row in enumerate(pool.failed)]
-
-    def choose(grades: NDArray[np.int8]) -> Verdicts | None:
-        if not (grades == BAD).any() or not (grades == GOOD).any():
-            return None
-        found = choose_set(candidates, grades, MIN_COVERAGE, MAX_FFR, explain=False)
-        best = None if found.feasible else best_of(candidates, grades)
-        ids = list(found.ids) if found.feasible else [best] if best is not None else []
-        return (pool.failed[ids].any(axis=0), everywhere) if ids else None
-
-    return choose
 
 
 def draw_in_turn(

@@ -1,4 +1,4 @@
-"""Bias and interval coverage of the alignment report, and the optimism of a choice, beside naive EvalGen.
+"""Bias and interval coverage of the alignment report beside naive EvalGen.
 
 Grades are taken from the known truth. Ours draws half from what the judge fails and half from what it passes; naive
 EvalGen grades in turn the output with the highest and the lowest sum of selectivities of the judges that fail it, and
@@ -20,8 +20,6 @@ from common import environment, write
 from judge_pools import JudgedPool, real_pools, synthetic
 from plumbline_backend.domain.alignment import BAD, GOOD, UNGRADED, measure
 from plumbline_backend.domain.intervals import wilson
-from plumbline_backend.domain.optimism import cross_validated
-from plumbline_backend.judges.choose import Candidate, best_of
 
 GRADES = (10, 16, 30, 60)
 FIGURES = ("coverage", "ffr", "alignment")
@@ -30,8 +28,7 @@ DRAWS = 1_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=2_000, help="of the intervals")
-    parser.add_argument("--choices", type=int, default=500, help="repeats of the choice among judges")
+    parser.add_argument("--repeats", type=int, default=2_000)
     options = parser.parse_args()
     started = time.perf_counter()
     sources: dict[str, Callable[[np.random.Generator], JudgedPool]] = {
@@ -40,13 +37,12 @@ def main() -> None:
     for n_outputs, alike in ((100, 0.0), (100, 0.7), (500, 0.0)):
         name = f"synthetic, {n_outputs} outputs, 20 judges, alike {alike:g}"
         sources[name] = lambda rng, n=n_outputs, a=alike: synthetic(rng, n, 20, a)
-    result = {
+    result: dict[str, Any] = {
         "environment": environment(["numpy", "scipy"]),
-        "repeats": {"intervals": options.repeats, "optimism": options.choices},
+        "repeats": options.repeats,
         "intervals": {name: intervals(make, options.repeats) for name, make in sources.items()},
-        "optimism": {name: optimism(make, options.choices) for name, make in sources.items()},
     }
-    result["summary"] = summary(result)
+    result["summary"] = summary(result["intervals"])
     result["seconds"] = round(time.perf_counter() - started, 1)
     write("alignment_intervals", result)
 
@@ -73,43 +69,6 @@ def intervals(make: Callable[[np.random.Generator], JudgedPool], repeats: int) -
         if ours:
             out[str(n_grades)] = {"ours": told(ours), "naive": told(naive)}
     return out
-
-
-def optimism(make: Callable[[np.random.Generator], JudgedPool], repeats: int) -> dict[str, Any]:
-    """Reported minus true alignment of the best judge, per number of grades."""
-    out = {}
-    for n_grades in GRADES[:3]:
-        rng = np.random.default_rng([n_grades, 1])
-        ours: dict[str, list[tuple[float, bool | None]]] = defaultdict(list)
-        naive: dict[str, list[tuple[float, bool | None]]] = defaultdict(list)
-        for _ in range(repeats):
-            pool = make(rng)
-            current = pool.failed[rng.integers(len(pool.failed))]  # the set that the draws were made by
-            drawn = draw_by_strata(current, n_grades, rng)
-            grades = graded(pool.bad, drawn)
-            choose = chooser(pool)
-            best = choose(grades)
-            if best is None:
-                continue
-            truth = true_figures(best[0], pool.bad)["alignment"]
-            corrected = cross_validated(choose, best[0], grades, current.astype(np.int64), rng, n_draws=DRAWS)
-            if corrected is not None:
-                note(ours["alignment"], corrected.alignment[:3], truth)
-            note(naive["alignment"], naive_figures(best[0][drawn], pool.bad[drawn])["alignment"], truth)
-        out[str(n_grades)] = {"ours": told(ours), "naive": told(naive)}
-    return out
-
-
-def chooser(pool: JudgedPool) -> Callable[[NDArray[np.int8]], tuple[Any, Any] | None]:
-    """Chooses the judge with the best alignment on the grades it is shown, as the product does."""
-    everywhere = np.ones(len(pool.bad), dtype=bool)
-    candidates = [Candidate(j, row, everywhere) for j, row in enumerate(pool.failed)]
-
-    def choose(grades: NDArray[np.int8]) -> tuple[Any, Any] | None:
-        found = best_of(candidates, grades)
-        return None if found is None else (pool.failed[found], everywhere)
-
-    return choose
 
 
 def draw_by_strata(failed: NDArray[np.bool_], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -180,14 +139,13 @@ def told(rows: dict[str, list[tuple[float, bool | None]]]) -> dict[str, Any]:
     return out
 
 
-def summary(result: dict[str, Any]) -> dict[str, Any]:
+def summary(intervals: dict[str, Any]) -> dict[str, Any]:
     """Over all pools, per number of grades: mean bias and share of intervals that hold, ours and naive."""
-    out: dict[str, Any] = {"intervals": {}, "optimism": {}}
-    for part in out:
-        for n_grades in GRADES:
-            cells = [pool[str(n_grades)] for pool in result[part].values() if str(n_grades) in pool]
-            if cells:
-                out[part][str(n_grades)] = {who: _mean(cells, who) for who in ("ours", "naive")}
+    out: dict[str, Any] = {}
+    for n_grades in GRADES:
+        cells = [pool[str(n_grades)] for pool in intervals.values() if str(n_grades) in pool]
+        if cells:
+            out[str(n_grades)] = {who: _mean(cells, who) for who in ("ours", "naive")}
     return out
 
 

@@ -112,6 +112,17 @@ def cells_of(
     return Cells(is_failed, np.bincount(cell, minlength=n_cells), counts[0], counts[1])
 
 
+def weights_of(
+    grades: NDArray[np.integer[Any]], strata: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.float64]:
+    """(n_outputs,) how many outputs of its stratum each graded output stands for; 0 where nothing is graded."""
+    graded = grades != UNGRADED
+    group = np.zeros(len(grades), dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
+    n_graded = np.bincount(group, weights=graded, minlength=int(group.max(initial=0)) + 1)
+    stands_for = np.bincount(group, minlength=len(n_graded)) / np.maximum(n_graded, 1)
+    return np.where(graded, stands_for[group], 0.0)
+
+
 def draw_tables(cells: Cells, rng: np.random.Generator, n_draws: int = N_DRAWS) -> Tables:
     """Draws of the whole set's confusion matrix: per side of the verdict p ~ Beta, then Binomial for what is ungraded.
 

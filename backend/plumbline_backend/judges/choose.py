@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from plumbline_backend.domain.alignment import BAD, GOOD, UNGRADED
+from plumbline_backend.domain.alignment import BAD, GOOD, weights_of
 from plumbline_backend.domain.errors import InputError
 
 TIME_LIMIT_S = 10.0
@@ -81,17 +81,6 @@ def least_ffr(
     rates = np.array([weighted_ffr(judge, grades, weights) for judge in usable])
     least = rates <= rates.min() + 1e-9
     return best_of([judge for judge, low in zip(usable, least, strict=True) if low], grades)
-
-
-def weights_of(
-    grades: NDArray[np.int8], strata: NDArray[np.integer[Any]] | None = None
-) -> NDArray[np.float64]:
-    """(n_outputs,) how many outputs of its stratum each graded output stands for; 0 where nothing is graded."""
-    graded = grades != UNGRADED
-    group = np.zeros(len(grades), dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
-    n_graded = np.bincount(group, weights=graded, minlength=int(group.max(initial=0)) + 1)
-    stands_for = np.bincount(group, minlength=len(n_graded)) / np.maximum(n_graded, 1)
-    return np.where(graded, stands_for[group], 0.0)
 
 
 def weighted_ffr(judge: Candidate, grades: NDArray[np.int8], weights: NDArray[np.float64]) -> float:

@@ -15,7 +15,6 @@ from plumbline_backend.domain.alignment import (
     measure,
 )
 from plumbline_backend.domain.errors import InputError
-from plumbline_backend.domain.optimism import cross_validated
 from plumbline_backend.domain.pass_rate import rogan_gladen
 
 
@@ -160,59 +159,6 @@ def test_grades_needed_refuses(figure, width):
     cells = Cells(np.array([True]), np.array([5]), np.array([1]), np.array([1]))
     with pytest.raises(InputError, match="expected"):
         grades_needed(cells, figure, width, rng())
-
-
-def best_of_many(verdicts):
-    """Chooses the judge with the best alignment on the grades it is shown."""
-
-    def choose(grades):
-        bad, good = grades == BAD, grades == GOOD
-        if not bad.any() or not good.any():
-            return None
-        caught = (verdicts[:, bad].sum(axis=1) + 0.5) / (bad.sum() + 1)
-        spared = ((~verdicts[:, good]).sum(axis=1) + 0.5) / (good.sum() + 1)
-        chosen = verdicts[np.argmax(2 * caught * spared / (caught + spared))]
-        return chosen, np.ones(len(grades), dtype=bool)
-
-    return choose
-
-
-def test_the_winners_curse_is_gone():
-    """20 judges, 16 grades: the apparent alignment is 0.1 too good in the mean, the corrected one is not."""
-    generator = np.random.default_rng(4)
-    apparent, corrected, holds = [], [], []
-    for _ in range(120):
-        bad = generator.random(80) < generator.uniform(0.25, 0.55)
-        rates = generator.beta(2, 2, 20)[:, None], generator.beta(1.2, 4, 20)[:, None]
-        draws = generator.random((20, 80))
-        verdicts = np.where(bad, draws < rates[0], draws < rates[1])
-        grades = np.full(80, UNGRADED, dtype=np.int8)
-        drawn = generator.choice(80, 16, replace=False)
-        grades[drawn] = bad[drawn]
-        chosen = best_of_many(verdicts)(grades)
-        if chosen is None:
-            continue
-        failed = chosen[0]
-        coverage, ffr = failed[bad].mean(), failed[~bad].mean()
-        truth = 2 * coverage * (1 - ffr) / (coverage + 1 - ffr)
-        strata = np.zeros(80, dtype=int)
-        known = measure(failed[drawn], grades[drawn], None, generator, 10).alignment.value
-        found = cross_validated(best_of_many(verdicts), failed, grades, strata, generator, n_draws=500)
-        apparent.append(known - truth)
-        corrected.append(found.alignment.value - truth)
-        holds.append(found.alignment.low <= truth <= found.alignment.high)
-    assert np.mean(apparent) > 0.08
-    assert abs(np.mean(corrected)) < 0.03
-    assert np.mean(holds) > 0.88
-
-
-def test_nothing_to_choose_by_is_unknown():
-    verdicts = np.zeros((2, 6), dtype=bool)
-    all_good = np.array([GOOD, GOOD, GOOD, UNGRADED, UNGRADED, UNGRADED], dtype=np.int8)
-    zeros = np.zeros(6, dtype=int)
-    assert cross_validated(best_of_many(verdicts), verdicts[0], all_good, zeros, rng()) is None
-    one = np.array([GOOD, *[UNGRADED] * 5], dtype=np.int8)
-    assert cross_validated(best_of_many(verdicts), verdicts[0], one, zeros, rng()) is None
 
 
 def test_the_corrected_pass_rate_by_hand():
