@@ -109,7 +109,9 @@ def population(
     cells = cells_of(confidence, correct)
     truth = {name: (true or exact or measure)(cells) for name, (measure, true, exact) in _ERRORS.items()}
     truth |= {name: measure(cells) for name, (measure, _) in _OTHERS.items()}
-    truth["within_variance"] = brier_parts(cells).within_variance
+    truth |= {
+        name: getattr(brier_parts(cells), name) for name in ("resolution", "uncertainty", "within_variance")
+    }
     truth["nll"] = float(-np.log(own).mean())
     truth["brier"] = float(((proba**2).sum(axis=1) - 2 * own + 1).mean())
     truth["accuracy"] = float(correct.mean())

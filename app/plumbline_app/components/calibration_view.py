@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import panel as pn
 from panel.viewable import Viewable, Viewer
@@ -16,19 +16,24 @@ from plumbline_app.components.figures import html_pane, tiles
 from plumbline_app.components.grid import Grid
 from plumbline_app.components.layout import card, line, side_by_side, stack
 from plumbline_app.components.operating_card import OperatingCard, OperatingPoints
+from plumbline_app.components.slice_card import SliceCard, Slices
 from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.theme import Tokens
 from plumbline_backend.trust.serving import SERVING
 from plumbline_backend.trust.view import view_bins
 
-AS_GIVEN = "as given"
 TABLE_PX = 520
+
+
+class Measured(OperatingPoints, Slices, Protocol):
+    """What measures parts of the shown items and keeps thresholds."""
 
 
 class CalibrationView(Viewer):
     """The judges of one run, compared; below, each of them in detail.
 
-    use(name): serve with this calibrator; used: the one in use; points: what was chosen of each judge, and keeps it.
+    use(name): serve with this calibrator; used: the one in use, "" where nothing is served; measured: parts of the
+    shown items, and what was chosen of each judge.
     """
 
     def __init__(
@@ -37,11 +42,11 @@ class CalibrationView(Viewer):
         t: Tokens,
         use: Callable[[str], None],
         used: str,
-        points: OperatingPoints,
+        measured: Measured,
     ) -> None:
         super().__init__()
         self._views, self._t, self._use, self._used = list(views), t, use, used
-        self._points = points
+        self._points = measured
 
     def __panel__(self) -> Viewable:
         return stack(
@@ -57,18 +62,20 @@ class CalibrationView(Viewer):
         )
         parts = [
             heading(view["name"], below, level=2),
-            html_pane(tiles(words.headline(view, n))),
+            html_pane(tiles(words.headline(view))),
             sentence(words.verdict(view)),
         ]
         parts += [
-            notice("Take these figures with care", f"{note[0].upper()}{note[1:]}.", tone="warn")
-            for note in view["notes"]
+            notice("Take these figures with care", words.care(note), tone="warn") for note in view["notes"]
         ]
+        if words.of_labels(view):
+            parts.append(sentence(words.OF_LABELS))
+        items, stated = words.counted(view, "shown items"), words.stated(view)
         diagrams = [
             card(
                 f"Reliability, {state}",
                 "",
-                _chart(reliability_diagram(view_bins(drawn), self._t, "shown items")),
+                _chart(reliability_diagram(view_bins(drawn), self._t, items, stated)),
             )
             for state, drawn in view["states"].items()
         ]
@@ -100,12 +107,14 @@ class CalibrationView(Viewer):
             )
             parts.append(card("Sets of classes that hold the right one at a promised rate", below, sets))
         classes = Grid(caption="Figures per class", rows_height=TABLE_PX)
-        classes.show(words.CLASS_COLUMNS, words.class_rows(view, state))
+        classes.show(words.class_columns(state), words.class_rows(view, state))
         n_classes, listed = view["n_classes"], len(view["classes"])
         part = f" The first {listed:,} of {n_classes:,} classes are listed." if listed < n_classes else ""
-        per_class = card("Classes", f"{said}; n = {view['n_shown']:,}; sets by APS at 90 %.{part}", classes)
+        sets_said = "; sets by APS at 90 %" if state["sets"] else ""
+        per_class = card("Classes", f"{said}; n = {view['n_shown']:,}{sets_said}.{part}", classes)
         parts.append(side_by_side(per_class, self._operating(view, state_name, said), narrow_px=480))
         parts.append(self._slices(view, state, said))
+        parts.append(SliceCard(view, state_name, said, self._t, self._points).__panel__())
         return parts
 
     def _calibrators(self, view: Mapping[str, Any]) -> Viewable:
@@ -113,7 +122,7 @@ class CalibrationView(Viewer):
         table.show(words.CALIBRATOR_COLUMNS, words.calibrator_rows(view))
         below = f"{view['name']}: use {view['chosen']}. {view['reason']}."
         actions = []
-        if view["key"] == "head":
+        if view["key"] == "head" and self._used:
             usable = [name for name in SERVING if name in view["calibrators"]]
             picked = choice(
                 "Serve with", usable, self._used if self._used in usable else usable[0], width=220

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from plumbline_app.components.charts_reliability import PREDICTED
 from plumbline_app.components.figures import Tile
 from plumbline_app.components.grid import GridColumn, grid_column, interval_cell
 from plumbline_backend.domain.calibration_summary import MEANINGS
@@ -24,12 +25,14 @@ CALIBRATOR_COLUMNS: tuple[GridColumn, ...] = (
     ),
     grid_column("Learned", "text"),
 )
+COVERED = grid_column(
+    "In the set", "interval", "Share of the class's items whose conformal set holds the class"
+)
 CLASS_COLUMNS: tuple[GridColumn, ...] = (
     grid_column("Class", "name"),
     grid_column("n", "number", "Shown items that have the class"),
     grid_column("ECE of the class", "text", "One against the rest; interval 95 %"),
     grid_column("Null", "text", "What perfect calibration would show by chance"),
-    grid_column("In the set", "interval", "Share of the class's items whose conformal set holds the class"),
 )
 SLICE_COLUMNS: tuple[GridColumn, ...] = (
     grid_column("Items where", "name"),
@@ -38,6 +41,11 @@ SLICE_COLUMNS: tuple[GridColumn, ...] = (
     grid_column("Elsewhere", "interval", "Share right on all other shown items"),
     grid_column("Right minus confidence", "text", "Below 0: too sure of itself; interval 95 %"),
     grid_column("p, corrected", "text", "For all slices looked at (Holm); below 0.05 it is no accident"),
+)
+SLICE_FIGURE_COLUMNS: tuple[GridColumn, ...] = (
+    grid_column("Figure", "name"),
+    grid_column("These items", "text", "Value (95 % interval; null: what perfect calibration would show)"),
+    grid_column("All shown items", "text", "The same figure of all of them"),
 )
 SET_COLUMNS: tuple[GridColumn, ...] = (
     grid_column("Rule", "name"),
@@ -50,7 +58,33 @@ SET_COLUMNS: tuple[GridColumn, ...] = (
 SET_NAMES = {"lac": "LAC (least ambiguous)", "aps": "APS (adaptive)", "raps": "RAPS (regularised)"}
 
 
-def headline(view: View, n: int) -> list[Tile]:
+OF_LABELS = (
+    "Every item and each of its classes counts as one in the diagrams, in the errors and in risk and coverage: the "
+    "stated probability is that the item carries the class, and right means that it does."
+)
+
+
+def of_labels(view: View) -> bool:
+    """Whether an item may have several classes."""
+    return bool(view["kind"] == "labels")
+
+
+def counted(view: View, items: str) -> str:
+    """What one point of a diagram stands for, in words."""
+    return f"classes of {items}" if of_labels(view) else items
+
+
+def stated(view: View) -> str:
+    """What the diagrams' confidence is."""
+    return "stated probability that the item carries the class" if of_labels(view) else PREDICTED
+
+
+def care(note: str) -> str:
+    """What limits the figures, as a sentence."""
+    return f"{note}." if note.startswith("n = ") else f"{note[0].upper()}{note[1:]}."
+
+
+def headline(view: View) -> list[Tile]:
     """ECE, smooth ECE, NLL and accuracy of a judge as given."""
     before = view["before"]
     names = (("ECE", "ece"), ("Smooth ECE", "smooth_ece"), ("Log loss", "nll"), ("Accuracy", "accuracy"))
@@ -59,7 +93,7 @@ def headline(view: View, n: int) -> list[Tile]:
             label,
             _plain(before[key]["value"]),
             f"{_plain(before[key]['low'])} to {_plain(before[key]['high'])} (95 %)",
-            f"n = {n:,}; perfect calibration would show {_plain(before[key]['null'])}",
+            f"n = {before[key]['n']:,}; perfect calibration would show {_plain(before[key]['null'])}",
         )
         for label, key in names
     ]
@@ -67,7 +101,11 @@ def headline(view: View, n: int) -> list[Tile]:
 
 def verdict(view: View) -> str:
     """Whether the measured error says anything against the probabilities, in a sentence."""
-    ece = view["before"]["ece"]
+    return verdict_of(view["before"]["ece"])
+
+
+def verdict_of(ece: Mapping[str, Any]) -> str:
+    """The same of one measured ECE."""
     if ece["value"] <= ece["null"]:
         return (
             f"The measured error, {_plain(ece['value'])}, is no larger than the {_plain(ece['null'])} that perfectly "
@@ -136,16 +174,21 @@ def calibrator_rows(view: View) -> list[list[Any]]:
     return rows
 
 
+def class_columns(state: View) -> tuple[GridColumn, ...]:
+    """The last one only where there are sets."""
+    return (*CLASS_COLUMNS, COVERED) if state["sets"] else CLASS_COLUMNS
+
+
 def class_rows(view: View, state: View, rule: int = 1) -> list[list[Any]]:
-    """A row per class; rule: which of the sets' rules the coverage is of."""
+    """A row per class under `class_columns`; rule: which of the sets' rules the coverage is of."""
     sets = state["sets"]
     rows = []
     for k, (name, (n, value, low, high, null, _)) in enumerate(
         zip(view["classes"], state["classes"], strict=False)
     ):
-        covered = interval_cell(interval_of(sets[rule]["by_class"][k])) if sets else None
+        covered = [interval_cell(interval_of(sets[rule]["by_class"][k]))] if sets else []
         spread = f"{_plain(value)} ({_plain(low)} to {_plain(high)})"
-        rows.append([name, f"{n:,}", spread, _plain(null), covered])
+        rows.append([name, f"{n:,}", spread, _plain(null), *covered])
     return rows
 
 
@@ -162,6 +205,17 @@ def slice_rows(state: View) -> list[list[Any]]:
         ]
         for each in state["slices"]
     ]
+
+
+def figures_of(view: View, state: str) -> Mapping[str, Any]:
+    """The figures of all shown items in a state of the judge."""
+    found: Mapping[str, Any] = view["calibrators"].get(state, view["before"])
+    return found
+
+
+def slice_figure_rows(chosen: Mapping[str, Any], everything: Mapping[str, Any]) -> list[list[Any]]:
+    """Every figure of some items beside that of all."""
+    return [[_words_of(name), _figure(chosen[name]), _figure(everything[name])] for name in MEANINGS]
 
 
 def set_rows(view: View, state: View) -> list[list[Any]]:

@@ -12,6 +12,7 @@ from plumbline_app.theme import Tokens
 from plumbline_backend.domain.reliability import Reliability
 
 HISTOGRAM_HEIGHT_PX = 130
+PREDICTED = "stated confidence (probability of the predicted class)"
 LEAST_BAR = 0.004
 """Width given to a bin whose items all have one confidence, so that its bar can be seen."""
 HOVER = [
@@ -23,17 +24,20 @@ HOVER = [
 ]
 
 
-def reliability_diagram(bins: Reliability, t: Tokens, of: str = "random-stream items") -> Column:
+def reliability_diagram(
+    bins: Reliability, t: Tokens, of: str = "random-stream items", stated: str = PREDICTED
+) -> Column:
     """Two figures over the same axis: accuracy per bin of confidence, and the bins' counts.
 
     The drawn points are `bins.confidence` and `bins.accuracy` themselves, so their gaps weighted by `bins.count`
-    are exactly the ECE that the page states. `of` says in words what items they are. Needs at least one bin.
+    are exactly the ECE that the page states. `of` says in words what items they are, `stated` what is stated of them.
+    Needs at least one bin.
     """
     source = ColumnDataSource(_columns(bins))
     low_edge = float(np.floor(min(bins.edge_low.min(), bins.confidence.min()) * 10) / 10)
     across = Range1d(min(low_edge, 0.9), 1.005)
     diagram = _diagram(source, bins, across, t, of)
-    histogram = _histogram(source, bins, across, t)
+    histogram = _histogram(source, bins, across, t, stated)
     return column(diagram, histogram, sizing_mode="stretch_width", spacing=0)
 
 
@@ -71,12 +75,14 @@ def _diagram(source: ColumnDataSource, bins: Reliability, across: Range1d, t: To
     return plot
 
 
-def _histogram(source: ColumnDataSource, bins: Reliability, across: Range1d, t: Tokens) -> figure:
+def _histogram(
+    source: ColumnDataSource, bins: Reliability, across: Range1d, t: Tokens, stated: str
+) -> figure:
     plot = figure(
         height=HISTOGRAM_HEIGHT_PX,
         sizing_mode="stretch_width",
         min_width=260,
-        x_axis_label="stated confidence (probability of the predicted class)",
+        x_axis_label=stated,
         y_axis_label="items",
         x_range=across,
         y_range=Range1d(0, float(bins.count.max()) * 1.1),

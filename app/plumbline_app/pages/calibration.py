@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
-import param
 from panel.viewable import Viewable
 
 from plumbline_app.components.calibration_view import CalibrationView
@@ -20,7 +20,7 @@ from plumbline_app.session import Session
 from plumbline_app.theme import tokens
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.types import Job
-from plumbline_backend.trust.measured import MIN_ITEMS, SPLITS, MeasuredJudges
+from plumbline_backend.trust.measured import MIN_ITEMS, SET, SPLITS, JudgeChoice, MeasuredJudges
 
 BELOW = "Stated probabilities against what people said, on items that no head was trained on."
 BELOW_GRADERS = (
@@ -40,8 +40,6 @@ class CalibrationPage(Page):
     heading = "Calibration"
     any_kind = True
 
-    split = param.Selector(default="random:0", objects=list(SPLITS.values()))
-
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         if session.grading is not None:
@@ -53,11 +51,16 @@ class CalibrationPage(Page):
         grading = self.session.grading
         return self.project.desk.trust if grading is None else grading.trust
 
+    @property
+    def _of_classes(self) -> bool:
+        """Whether each item has one of the project's classes: what calibrators and the open-set rule are served for."""
+        return self.session.grading is None and self.project.kind.also_a_choice
+
     def __panel__(self) -> Viewable:
         self._drawing = threading.Lock()
         self._keys: dict[str, str] = {}
         self._judges = several("Judges to compare", [], [], width=420)
-        self._split = choice("Parted", SPLITS, self.split, width=240)
+        self._split = choice("Parted", SPLITS, next(iter(SPLITS.values())), width=260)
         self._measure = button("Measure", self._start, strong=True, disabled=True)
         self._job_row = JobRow(self.session.workspace.jobs, self._ended)
         self._said, self._body = place(), place()
@@ -81,11 +84,7 @@ class CalibrationPage(Page):
         """List the judges and draw the newest run."""
         self._list()
         self._draw()
-        if (
-            self.session.grading is None
-            and self._scope_card is None
-            and self.project.loop.newest_model() is not None
-        ):
+        if self._of_classes and self._scope_card is None and self.project.loop.newest_model() is not None:
             self._scope_card = ScopeCard(self.project, self.session.workspace.jobs)
             fill(self._scope, self._scope_card)
 
@@ -101,8 +100,14 @@ class CalibrationPage(Page):
         kept = [name for name in self._judges.value if name in self._keys] or enough[:1]
         self._judges.param.update(options=list(self._keys), value=kept)
         self._measure.disabled = not enough
+        self._split.param.update(options=self._ways(judges))
         if not enough:
             fill(self._said, self._too_few(max((judge.n for judge in judges), default=0)))
+
+    def _ways(self, judges: Sequence[JudgeChoice]) -> dict[str, str]:
+        """How items can be parted, and the sets that calibrators can be fitted on instead."""
+        sets = [judge for judge in judges if judge.n >= MIN_ITEMS]
+        return SPLITS | {f"fit on {judge.name} (n = {judge.n:,})": f"{SET}{judge.key}" for judge in sets}
 
     def _too_few(self, n: int) -> Viewable:
         """What to do while no judge has enough items."""
@@ -153,8 +158,8 @@ class CalibrationPage(Page):
             )
 
     def _used(self) -> str:
-        """The calibrator that the head is served with; graders are served with none."""
-        if self.session.grading is not None:
+        """The calibrator that the head is served with; "" for graders and for several classes an item."""
+        if not self._of_classes:
             return ""
         return str(self.project.settings().get("calibrator", "temperature"))
 

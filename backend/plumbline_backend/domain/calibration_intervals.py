@@ -25,6 +25,8 @@ the excess AURC's interval holds the truth in 87 % of samples on the plain scale
 
 _STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.2, 3.0)
 """Where on the line is simulated; 0 is perfect calibration, 1 the estimate."""
+_SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.8)
+"""The same from one accuracy for all items on."""
 ESTIMATE_BINS = 10
 """Bins of the estimate that is simulated. A full isotonic fit follows the noise: its samples spread by up to a fifth
 more than a WideResNet's answers do, and its own error is taken for true."""
@@ -75,11 +77,28 @@ class Worlds:
 def worlds(cells: Cells, rng: np.random.Generator, n_samples: int = 40) -> Worlds:
     """Draw `n_samples` samples at each step: items by their share, answers by the step's accuracies."""
     grouped = compressed(cells)
+    return _along(grouped, grouped.confidence, _STEPS, rng, n_samples)
+
+
+def flat_worlds(cells: Cells, rng: np.random.Generator, n_samples: int = 40) -> Worlds:
+    """The same on the line from one accuracy for all items through the estimate: what spreads accuracies apart."""
+    grouped = compressed(cells)
+    flat = np.full(len(grouped.count), grouped.right.sum() / max(grouped.n, 1.0))
+    return _along(grouped, flat, _SPREADS, rng, n_samples)
+
+
+def _along(
+    grouped: Cells,
+    start: NDArray[np.float64],
+    steps: Sequence[float],
+    rng: np.random.Generator,
+    n_samples: int,
+) -> Worlds:
     n = round(grouped.n)
     estimate = _estimate(grouped)
     expected, samples = [], []
-    for step in _STEPS:
-        accuracy = np.clip(grouped.confidence + step * (estimate - grouped.confidence), 0.0, 1.0)
+    for step in steps:
+        accuracy = np.clip(start + step * (estimate - start), 0.0, 1.0)
         expected.append(Cells(grouped.confidence, grouped.count, grouped.count * accuracy))
         count = rng.multinomial(n, grouped.count / grouped.n, size=n_samples)
         right = rng.binomial(count, accuracy)
@@ -108,23 +127,26 @@ def error_figure(
     drawn: Worlds,
     true: Measure | None = None,
     exact: Measure | None = None,
+    wider: float = _WIDER,
 ) -> Figure:
     """A calibration error with the interval of all true errors that would show it in 95 % of samples.
 
     measure: from cells to the figure; true: the same for expected counts, where that differs (debiased measures);
-    exact: for the shown value, where `measure` trades digits for time.
+    exact: for the shown value, where `measure` trades digits for time; wider: as `inverted`.
     """
     value, grouped = (exact or measure)(cells), measure(drawn.observed)
     truth = np.array([(true or measure)(each) for each in drawn.expected])
     shown = np.array([[measure(sample) for sample in step] for step in drawn.samples])
-    ends = inverted(grouped, truth, shown)
+    ends = inverted(grouped, truth, shown, wider)
     moved = value - grouped  # what grouping for the simulations did to the value
     null = float(shown[0].mean())
     low = max(0.0, ends[0] + moved) if ends[0] > 0 else 0.0
     return Figure(value, min(value, low), max(value, ends[1] + moved), null, round(cells.n))
 
 
-def inverted(value: float, truth: NDArray[np.float64], shown: NDArray[np.float64]) -> tuple[float, float]:
+def inverted(
+    value: float, truth: NDArray[np.float64], shown: NDArray[np.float64], wider: float = _WIDER
+) -> tuple[float, float]:
     """The least and greatest truth (n_steps,) whose samples (n_steps, n_samples) hold `value` among 95 %.
 
     The samples of an error lean to the right; their quantiles are taken as normal with a correction for that
@@ -138,7 +160,7 @@ def inverted(value: float, truth: NDArray[np.float64], shown: NDArray[np.float64
     lean = _averaged((standard**3).mean(axis=1), 2) * (_Z**2 - 1) / 6
     spread = _averaged(spread, 1)
     from_null = np.maximum(mean - mean[0], 0.0) / np.maximum(spread, 1e-300)
-    above, below = (_WIDER * np.interp(from_null, _NEAR_NULL[:, 0], _NEAR_NULL[:, k]) for k in (1, 2))
+    above, below = (wider * np.interp(from_null, _NEAR_NULL[:, 0], _NEAR_NULL[:, k]) for k in (1, 2))
     upper = np.maximum.accumulate(mean + (lean + above) * spread)
     lower = np.maximum.accumulate(mean + (lean - below) * spread)
     return _crossing(value, upper, truth, truth[0]), _crossing(value, lower, truth, truth[-1])

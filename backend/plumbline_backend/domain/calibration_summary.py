@@ -20,6 +20,7 @@ from plumbline_backend.domain.calibration_intervals import (
     Worlds,
     bootstrap_figures,
     error_figure,
+    flat_worlds,
     skewed_mean,
     worlds,
 )
@@ -147,6 +148,8 @@ def _summary(
     found["classwise_ece"] = classwise
     resampled = bootstrap_figures(list(_OTHERS.values()), cells, rng, drawn)
     found.update(zip(_OTHERS, resampled, strict=True))
+    found["resolution"] = _resolution(cells, drawn, rng)
+    found["uncertainty"] = _uncertainty(cells, drawn)
     found["within_variance"] = _spread_within(cells, drawn)
     return Summary(
         n=len(proba),
@@ -163,6 +166,27 @@ def _summary(
 
 def _part(name: str) -> Measure:
     return lambda cells: float(getattr(brier_parts(cells), name))
+
+
+def _resolution(cells: Cells, drawn: Worlds, rng: np.random.Generator) -> Figure:
+    """A spread of accuracies, to which noise adds as it adds to an error: tests are inverted from no spread on.
+
+    A bootstrap held the truth in 91 % of 241 samples of a WideResNet's answers (n = 300) and lay above it in 7 %; this
+    way, at 1.96 spreads, in 96 to 97 %: the estimate is itself spread by noise, so its samples vary a little too much.
+    """
+    measure = _part("resolution")
+    found = error_figure(measure, cells, flat_worlds(cells, rng), wider=0.95)
+    null = np.mean([measure(sample) for sample in drawn.samples[0]])
+    return found._replace(null=float(null))
+
+
+def _uncertainty(cells: Cells, drawn: Worlds) -> Figure:
+    """a (1 - a) of the accuracy a, with what it is between the ends of the accuracy's own interval (Wilson's)."""
+    right = wilson(float(cells.right.sum()), round(cells.n))
+    ends = [a * (1 - a) for a in (right.low, right.high)]
+    high = 0.25 if right.low <= 0.5 <= right.high else max(ends)
+    null = np.mean([_part("uncertainty")(sample) for sample in drawn.samples[0]])
+    return Figure(_part("uncertainty")(cells), min(ends), high, float(null), round(cells.n))
 
 
 def _spread_within(cells: Cells, drawn: Worlds) -> Figure:
@@ -191,8 +215,6 @@ _ERRORS: Mapping[str, tuple[Measure, Measure | None, Measure | None]] = {
 _OTHERS: Mapping[str, tuple[Measure, Scale]] = {
     "corp_discrimination": (errors.corp_discrimination, "plain"),
     "top_brier": (_part("score"), "log"),
-    "resolution": (_part("resolution"), "log"),
-    "uncertainty": (_part("uncertainty"), "log"),
     "within_covariance": (_part("within_covariance"), "plain"),
     "aurc": (aurc, "log"),
     "excess_aurc": (excess_aurc, "log"),

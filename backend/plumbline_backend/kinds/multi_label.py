@@ -35,7 +35,7 @@ class MultiLabel(Kind):
     explanation = "An item may carry several classes or none; each is said yes, no, or left open."
     question = "Which classes does this item carry?"
     task = "fit_kind"
-    sections = frozenset({"data", "label", "model", "export", "people", "audit"})
+    sections = frozenset({"data", "label", "model", "calibration", "export", "people", "audit"})
     heads = ("multi_label",)
     strategies = (
         "margin",

@@ -13,7 +13,7 @@ from plumbline_backend.domain.calibration_summary import MIN_ITEMS, Summary, sum
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.registry import CALIBRATORS
 from plumbline_backend.trust.comparison import Comparison, Report, compare
-from plumbline_backend.trust.predictions import Predictions
+from plumbline_backend.trust.predictions import Predictions, in_order_of
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,26 @@ def run_calibration(
 
     fit: (n,) of bool; split: how it came about, in words; names: of calibrators, all by default.
     """
+    inside, shown = predictions.rows(np.flatnonzero(fit)), predictions.rows(np.flatnonzero(~fit))
+    return run_apart(inside, shown, split, names, seed, report)
+
+
+def run_apart(
+    inside: Predictions,
+    shown: Predictions,
+    split: str,
+    names: Sequence[str] | None = None,
+    seed: int = 0,
+    report: Report = lambda _, __: None,
+) -> CalibrationRun:
+    """The same for a set to fit on that is another than the shown one.
+
+    Raises InputError on an unknown calibrator, and as `in_order_of` on a set with other classes.
+    """
     chosen = list(CALIBRATORS.names() if names is None else names)
     for name in chosen:
         CALIBRATORS.get(name)
-    inside, shown = predictions.rows(np.flatnonzero(fit)), predictions.rows(np.flatnonzero(~fit))
+    inside = in_order_of(inside, shown)
     logits, targets = _as_classes(inside)
     comparison = compare(logits, targets, chosen, np.random.default_rng(seed), lambda p, m: report(p / 2, m))
     report(0.5, "measuring what was given")

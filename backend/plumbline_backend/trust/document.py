@@ -19,14 +19,14 @@ def as_json(run: CalibrationRun) -> dict[str, Any]:
         "n_shown": run.shown.n,
         "n_classes": run.before.n_classes,
         "kind": run.before.kind,
-        "before": _figures(run.before),
+        "before": figures_json(run.before),
         "calibrators": {
             name: {
                 "parameters": {key: _known(value) for key, value in each.parameters.items()},
                 "changes_predictions": each.changes_predictions,
                 "changed": each.changed,
                 "note": each.note,
-                **_figures(each.summary),
+                **figures_json(each.summary),
             }
             for name, each in run.after.items()
         },
@@ -40,7 +40,8 @@ def as_json(run: CalibrationRun) -> dict[str, Any]:
     }
 
 
-def _figures(summary: Summary) -> dict[str, dict[str, float | int | None]]:
+def figures_json(summary: Summary) -> dict[str, dict[str, float | int | None]]:
+    """Every figure by its name as {"value", "low", "high", "null", "n"}."""
     return {
         name: {
             "value": _known(f.value),

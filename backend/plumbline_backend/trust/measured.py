@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from plumbline_backend.domain.calibration_scores import bayes_threshold
+from plumbline_backend.domain.calibration_summary import Summary
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import Job
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.jobs.runner import Jobs
+from plumbline_backend.trust.chosen_slice import slice_summary
 from plumbline_backend.trust.outside import read_predictions
-from plumbline_backend.trust.predictions import Predictions
+from plumbline_backend.trust.predictions import Predictions, in_order_of
 from plumbline_backend.trust.thresholds import Decided, decided
 
 MIN_ITEMS = 20
@@ -33,6 +35,8 @@ SPLITS = {
     "30 % to fit, 70 % to show": "0.3",
 }
 """Ways to part the items, in words and as `split_rows` takes them."""
+SET = "set="
+"""Before the key of a judge on whose items calibrators are fitted, in place of a way to part the shown items."""
 _RESERVED = frozenset({"logits", "probs", "labels", "classes", "file", "allow_pickle"})
 _COUNTS = "outside.json"
 
@@ -98,27 +102,24 @@ class MeasuredJudges(ABC):
     def start(self, keys: Sequence[str], split: str, calibrators: Sequence[str] | None = None) -> Job:
         """Measure these judges in the background; the job's result names the file that `measured` reads.
 
-        Raises InputError without a judge, and where one has fewer than 20 items.
+        split: as `split_rows` takes it, or "set=KEY": fit on all items of that judge and show all of these.
+        Raises InputError without a judge, where one has fewer than 20 items, and on a set that cannot be fitted on.
         """
         if not keys:
             raise InputError("judges: found none; expected at least one to measure")
         names = {choice.key: choice.name for choice in self.judges()}
         folder = self.folder / "runs" / uuid.uuid4().hex
+        kept: list[tuple[str, Predictions]] = [(key, self._enough(key, names)) for key in keys]
+        fit = self._fitting_set(split, kept, names)
         folder.mkdir(parents=True)
-        judges = []
-        for i, key in enumerate(keys):
-            predictions = self.predictions(key)
-            if predictions.n < MIN_ITEMS:
-                raise InputError(
-                    f"{names.get(key, key)}: n = {predictions.n} items with people's answers is too small; "
-                    f"expected at least {MIN_ITEMS}"
-                )
-            file = folder / f"judge-{i}.npz"
-            _save(predictions, file)
-            judges.append({"key": key, "name": names.get(key, key), "file": str(file)})
+        judges = [
+            {"key": key, "name": names.get(key, key), "file": _saved(predictions, folder / f"judge-{i}.npz")}
+            for i, (key, predictions) in enumerate(kept)
+        ]
         spec = {
             "judges": judges,
             "split": split,
+            "fit": None if fit is None else {"name": fit[0], "file": _saved(fit[1], folder / "fit.npz")},
             "calibrators": None if calibrators is None else list(calibrators),
             "seed": self._seed,
             "out": str(folder / "measured.json"),
@@ -132,6 +133,36 @@ class MeasuredJudges(ABC):
             {"split": split},
         )
 
+    def _enough(self, key: str, names: Mapping[str, str]) -> Predictions:
+        predictions = self.predictions(key)
+        if predictions.n < MIN_ITEMS:
+            raise InputError(
+                f"{names.get(key, key)}: n = {predictions.n} items with people's answers is too small; "
+                f"expected at least {MIN_ITEMS}"
+            )
+        return predictions
+
+    def _fitting_set(
+        self, split: str, shown: Sequence[tuple[str, Predictions]], names: Mapping[str, str]
+    ) -> tuple[str, Predictions] | None:
+        """The name and items of the set that `split` names; None where the shown items are parted.
+
+        Raises InputError where it is one of the shown sets or rests on their items, and on other classes.
+        """
+        if not split.startswith(SET):
+            return None
+        key = split.removeprefix(SET)
+        name, outside = names.get(key, key), {path.name for path in self._outside_files()}
+        found = self._enough(key, names)
+        for other, predictions in shown:
+            if other == key or not {other, key} & outside:
+                raise InputError(
+                    f"fitted on: found {name}, whose items {names.get(other, other)} is shown on too; expected a file "
+                    "of other items, or a way to part the items"
+                )
+            in_order_of(found, predictions)
+        return name, found
+
     def measured(self) -> list[dict[str, Any]]:
         """What the page draws of each judge of the newest finished run, and its folder; empty before the first."""
         runs = sorted((self.folder / "runs").glob("*/measured.json"), key=lambda path: path.stat().st_mtime)
@@ -143,6 +174,10 @@ class MeasuredJudges(ABC):
     def decided(self, view: Mapping[str, Any], state: str, chosen: OperatingChoice) -> Decided:
         """What this threshold would have cost on the shown items of a judge in one state. Raises as `decided`."""
         return decided(view, state, chosen.label_class, chosen.threshold, chosen.cost_fp, chosen.cost_fn)
+
+    def slice_summary(self, view: Mapping[str, Any], state: str, column: str, words: str) -> Summary:
+        """All figures of one part of the shown items. Raises as `chosen_slice.slice_summary`."""
+        return slice_summary(view, state, column, words)
 
     def operating_point(self, key: str) -> OperatingChoice | None:
         """The threshold that was chosen for this judge; None before."""
@@ -198,8 +233,8 @@ class MeasuredJudges(ABC):
                 shutil.rmtree(other)
 
 
-def _save(predictions: Predictions, path: Path) -> None:
-    """As NPZ that `read_predictions` reads, with what the judge gave and nothing worked out from it.
+def _saved(predictions: Predictions, path: Path) -> str:
+    """As NPZ that `read_predictions` reads, with what the judge gave and nothing worked out from it; the path.
 
     A column with a name that means something there is left out.
     """
@@ -210,6 +245,7 @@ def _save(predictions: Predictions, path: Path) -> None:
     }
     arrays |= {name: values for name, values in predictions.slices.items() if name not in _RESERVED}
     np.savez(path, **arrays)
+    return str(path)
 
 
 def _shown_name(path: Path) -> str:

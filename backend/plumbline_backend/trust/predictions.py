@@ -107,6 +107,32 @@ def from_logits(
     return Predictions(name, classes or _numbered(logits), proba, values, targets, slices or {})
 
 
+def in_order_of(given: Predictions, other: Predictions) -> Predictions:
+    """`given` with its classes in the order of another's. Raises InputError unless both state the same classes."""
+    if given.classes == other.classes and given.multi_label == other.multi_label:
+        return given
+    places = {name: k for k, name in enumerate(given.classes)}
+    if given.multi_label != other.multi_label or set(places) != set(other.classes):
+        raise InputError(
+            f"{given.name} cannot be fitted on: found {_kind_of(given)}; expected {_kind_of(other)} as {other.name} has"
+        )
+    order = np.array([places[name] for name in other.classes])
+    targets = given.targets[:, order] if given.multi_label else np.argsort(order)[given.targets]
+    return replace(
+        given,
+        classes=other.classes,
+        proba=given.proba[:, order],
+        logits=given.logits[:, order],
+        targets=targets,
+    )
+
+
+def _kind_of(predictions: Predictions) -> str:
+    several = "several of" if predictions.multi_label else "one of"
+    listed = ", ".join(predictions.classes[:8]) + (", ..." if len(predictions.classes) > 8 else "")
+    return f"{several} {len(predictions.classes):,} classes ({listed})"
+
+
 def _checked_labels(
     proba: NDArray[Any], targets: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

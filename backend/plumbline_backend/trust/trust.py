@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
-from plumbline_backend.domain.types import Judge, Positions
+from plumbline_backend.domain.types import Judge, ModelVersion, Positions
 from plumbline_backend.evaluation import to_schema
 from plumbline_backend.heads.making import load_head
 from plumbline_backend.jobs.runner import Jobs
@@ -18,7 +18,7 @@ from plumbline_backend.store import Store
 from plumbline_backend.trust.annotators import AnnotatorReport, annotator_report
 from plumbline_backend.trust.measured import JudgeChoice, MeasuredJudges
 from plumbline_backend.trust.outside import read_predictions
-from plumbline_backend.trust.predictions import Predictions, from_proba
+from plumbline_backend.trust.predictions import Predictions, from_logits, from_proba
 from plumbline_backend.trust.scope import ScopeDesk
 from plumbline_backend.trust.serving import SERVING, ServedCalibrator
 
@@ -45,8 +45,9 @@ class Trust(MeasuredJudges):
         if model is not None:
             n = len(self._stream(model.metrics["classes"])[0])
             found.append(JudgeChoice("head", f"Head, version {model.version}", n))
+        compared = self._project.kind.also_a_choice  # as `stated.check_kinds`: others state one class an item
         for judge in self._store.judges.for_project(self._project.row.id):
-            if judge.kind not in ("person", "head"):
+            if compared and judge.kind not in ("person", "head"):
                 n = len(self._given(judge)[0])
                 if n:
                     found.append(JudgeChoice(f"judge-{judge.id}", judge.name, n))
@@ -84,7 +85,10 @@ class Trust(MeasuredJudges):
         self._project.set_settings(**{name: value})
 
     def _of_head(self) -> Predictions:
-        """The newest head on the stream: its classes only; answers of other classes are left out."""
+        """The newest head on the stream: its classes only; answers of other classes are left out.
+
+        Of a question with several classes an item, items count of which people said yes or no to each of them.
+        """
         model = self._project.loop.newest_model()
         if model is None:
             raise NotFoundError("there is no model yet; answer items of two classes first")
@@ -93,7 +97,9 @@ class Trust(MeasuredJudges):
         names = {c.id: c.name for c in question.classes}
         classes = tuple(dict.fromkeys(names[question.resolve(c)] for c in model.metrics["classes"]))
         head = load_head(self._project.folders.models / model.folder)
-        logits = head.logits(self._project.pool.features.gather(items))
+        logits = np.asarray(head.logits(self._project.pool.features.gather(items)), dtype=np.float64)
+        if targets.ndim == 2:
+            return self._of_labels(model, logits, targets, self._slices(items))
         shifted = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
         proba = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
         if len(classes) < logits.shape[1]:  # classes were merged since: their probabilities add up
@@ -102,12 +108,28 @@ class Trust(MeasuredJudges):
             return from_proba("head", proba, targets, classes, self._slices(items))
         return Predictions("head", classes, proba, logits, targets, self._slices(items))
 
+    def _of_labels(
+        self,
+        model: ModelVersion,
+        logits: NDArray[np.float64],
+        targets: NDArray[np.int64],
+        slices: Mapping[str, NDArray[Any]],
+    ) -> Predictions:
+        """Logits (n, K) of the head's classes and yes or no to each of what they are called now."""
+        question = self._project.question()
+        now = [question.resolve(c) for c in model.metrics["classes"]]
+        ids = list(dict.fromkeys(now))
+        names = {c.id: c.name for c in question.classes}
+        # of classes that were merged since, the likelier counts, as in predictions
+        merged = np.stack([logits[:, [c == each for c in now]].max(axis=1) for each in ids], axis=1)
+        return from_logits("head", merged, targets, tuple(names[c] for c in ids), slices)
+
     def _stream(self, trained: Sequence[str]) -> tuple[Positions, NDArray[np.int64]]:
         question = self._project.question()
         self._project.loop.answers.refresh()
         classes = tuple(dict.fromkeys(question.resolve(c) for c in trained))
         labels = self._project.loop.answers.stream(question, classes)
-        known = labels.targets >= 0
+        known = labels.targets >= 0 if labels.targets.ndim == 1 else (labels.targets >= 0).all(axis=1)
         return labels.items[known], labels.targets[known]
 
     def _of_judge(self, judge: Judge) -> Predictions:

@@ -67,10 +67,14 @@ def _state(
 
 
 def _slices(shown: Predictions, proba: NDArray[np.float64]) -> list[dict[str, Any]]:
-    if shown.multi_label or not shown.slices:
+    if not shown.slices:
         return []
-    correct = proba.argmax(axis=1) == shown.targets
-    found = worst_slices(shown.slices, np.minimum(proba.max(axis=1), 1.0), correct)
+    if shown.multi_label:
+        right = ((proba >= 0.5) == (shown.targets > 0)).mean(axis=1)
+        found = worst_slices(shown.slices, np.maximum(proba, 1 - proba).mean(axis=1), right)
+    else:
+        correct = proba.argmax(axis=1) == shown.targets
+        found = worst_slices(shown.slices, np.minimum(proba.max(axis=1), 1.0), correct)
     return [
         {
             "name": each.name,

@@ -20,6 +20,18 @@ def sample(seed: int = 0, n: int = 2000, ones: float = 0.25) -> Cells:
     return cells_of(confidence, draw.random(n) < 0.9 * confidence)
 
 
+def test_equal_confidences_are_one_cell_in_ascending_order() -> None:
+    """0 and -0 are equal; a part in a million above 1 counts as 1; the least number above 0 is one of its own."""
+    least = np.nextafter(0.0, 1.0)
+    cells = cells_of(
+        np.array([1.0, 0.5, -0.0, 1 + 5e-7, least, 0.0, 0.5]),
+        np.array([True, True, False, False, True, True, True]),
+    )
+    assert cells.confidence.tolist() == [0.0, least, 0.5, 1.0]
+    assert cells.count.tolist() == [2, 1, 2, 2]
+    assert cells.right.tolist() == [1, 1, 2, 1]
+
+
 def test_cells_merge_ties_and_keep_counts() -> None:
     cells = cells_of(np.array([0.9, 0.5, 0.9, 1.0]), np.array([1, 0, 0, 1], dtype=bool))
     assert cells.confidence.tolist() == [0.5, 0.9, 1.0]
