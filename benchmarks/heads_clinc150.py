@@ -41,7 +41,7 @@ NEW_HEADS = (
 )
 CHANGED: dict[str, tuple[str, dict[str, Any]]] = {
     "linear_softmax adjusted": ("linear_softmax", {"adjust": 1.0}),
-    "linear_softmax l2=.1": ("linear_softmax", {"l2": 0.1}),
+    "linear_softmax l2=1": ("linear_softmax", {"l2": 1.0}),
 }
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     """Measure and write results/heads_clinc150_<features>.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     quick = [name for name in HEADS.names() if name not in SLOW]
-    parser.add_argument("--heads", nargs="*", default=[*quick, "linear_softmax l2=.1", "scikit-learn C=10"])
+    parser.add_argument("--heads", nargs="*", default=[*quick, "linear_softmax l2=1", "scikit-learn C=10"])
     parser.add_argument("--per-class", type=int, nargs="+", default=PER_CLASS)
     parser.add_argument("--new", nargs="*", default=NEW_HEADS, help="heads for the part with new classes")
     parser.add_argument("--seeds", type=int, default=5)

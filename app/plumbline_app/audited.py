@@ -68,6 +68,7 @@ REQUESTS: tuple[Rule, ...] = (
     _rule("POST", r"/api/v1/projects", "import started"),
     _rule("DELETE", _PROJECT, "project deleted"),
     _rule("POST", _PROJECT + r"/fit", "training started"),
+    _rule("POST", _PROJECT + r"/head", "settings changed"),
     _rule("POST", _PROJECT + r"/exports", "export started"),
     _rule("GET", _PROJECT + r"/exports/(?P<subject>[^/]+)", "export downloaded"),
     _rule("GET", _PAGES + r"/exports/(?P<subject>[^/]+)", "export downloaded"),

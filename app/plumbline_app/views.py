@@ -63,7 +63,7 @@ READS = frozenset(
 )
 PARTS: dict[str, frozenset[str]] = {
     "heads": frozenset(
-        {"comparison", "chosen", "seconds", "options", "old_and_new"}
+        {"comparison", "chosen", "seconds", "options", "old_and_new", "tunable", "settings"}
         | {"recipe", "variants", "cannot", "domain_columns", "judged_columns"}
     ),
     "loop": frozenset(

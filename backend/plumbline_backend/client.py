@@ -174,6 +174,14 @@ class Client:
         job = self.post(f"/projects/{quote(slug)}/fit", {})
         return None if job is None else self.wait(job["id"], slug, timeout_s)
 
+    def heads(self, slug: str) -> dict[str, Any]:
+        """Heads that the project could train with their settings, and which is in force."""
+        return self.get(f"/projects/{quote(slug)}/heads")
+
+    def choose_head(self, slug: str, head: str, **settings: Any) -> dict[str, Any]:
+        """Train this head from now on, with these settings; those left out are at their defaults."""
+        return self.post(f"/projects/{quote(slug)}/head", {"head": head, "settings": settings})
+
     def wait(self, job_id: int, slug: str | None = None, timeout_s: float = 600.0) -> dict[str, Any]:
         """Wait until a job has ended. Raises ApiError when it failed, TimeoutError."""
         path = f"/jobs/{job_id}" if slug is None else f"/projects/{quote(slug)}/jobs/{job_id}"

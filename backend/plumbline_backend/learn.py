@@ -216,7 +216,7 @@ def _metrics(
         "head": spec["head"],
         "head_settings": dict(spec["head_settings"]),
         "head_facts": dict(head.facts()),
-        "l2": spec["known"]["l2"],
+        "l2": head.facts().get("l2", spec["known"]["l2"]),
         "classes": spec["classes"],
         "active": spec["active"],
         "temperature": measured.calibrator.temperature_,

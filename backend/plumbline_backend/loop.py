@@ -329,7 +329,7 @@ class Loop:
         _, trained = self.answers.training(question)
         named = {c.id: f"{c.name}. {c.description}" for c in question.classes}
         texts = [named[class_id] for class_id in trained]
-        return {"l2": self._settings["head_l2"], "seed": self.seed, "class_texts": texts}
+        return {"l2": self._settings["head_l2"] or None, "seed": self.seed, "class_texts": texts}
 
     @property
     def stream_share(self) -> float:

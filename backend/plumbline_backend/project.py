@@ -367,9 +367,9 @@ class Project:
         return self.loop.seed
 
     @property
-    def l2(self) -> float:
-        """Penalty of the linear head."""
-        return float(self._settings["head_l2"])
+    def l2(self) -> float | None:
+        """Penalty of the linear head; None: chosen by the features' spread."""
+        return float(self._settings["head_l2"]) or None
 
     @property
     def calibrate_from(self) -> int:

@@ -14,8 +14,9 @@ from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.types import Interval, Job, ModelVersion
 from plumbline_backend.heads.base import Cost
-from plumbline_backend.heads.making import make_head, settings_of
+from plumbline_backend.heads.making import head_class, make_head, settings_of
 from plumbline_backend.heads.memory import free_mib
+from plumbline_backend.heads.tuning import HeadSetting, checked, tunable
 from plumbline_backend.jobs.executors import Work
 from plumbline_backend.model_selection import MAX_ITEMS, Candidate, Comparison, from_json
 from plumbline_backend.registry import HEADS
@@ -81,7 +82,7 @@ class ProjectHeads:
         known = self._project.loop.known_to_head()
         free, found = free_mib(), []
         for name in self.names():
-            kind = HEADS.get(name)
+            kind = head_class(name)
             refused = _refused(kind, shape, known)
             found.append(HeadOption(name, kind.explanation, kind.estimate(*shape), refused, free))
         return found
@@ -90,6 +91,18 @@ class ProjectHeads:
         """The heads that answer questions of the project's kind."""
         unordered = [each for each in HEADS.names() if not getattr(HEADS.get(each), "ORDERED", False)]
         return self._project.kind.heads or unordered
+
+    def tunable(self, name: str) -> tuple[HeadSetting, ...]:
+        """The head's settings, with the defaults that hold in this project. Raises InputError on an unknown head."""
+        l2 = self._project.loop.known_to_head()["l2"]
+        return tuple(
+            replace(each, default=l2) if each.name == "l2" and l2 is not None else each
+            for each in tunable(name)
+        )
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """What the project has set of the head; the others are at their defaults."""
+        return dict(self._project.settings().get("head_settings", {}).get(name, {}))
 
     @property
     def recipe(self) -> Recipe:
@@ -100,6 +113,8 @@ class ProjectHeads:
         self, name: str, settings: Mapping[str, Any] | None = None, recipe: Mapping[str, Any] | None = None
     ) -> None:
         """Train this head, with this recipe (None: the one in force), from the next training on, which is due at once.
+
+        settings: of the head, by name (`tunable` lists them); those left out are at their defaults.
 
         Raises InputError on a head, setting or option that does not exist, that this kind of question or the head has
         no use for, or that the project has no data for.
@@ -114,13 +129,14 @@ class ProjectHeads:
                 f"training options {', '.join(options.changed())} are for questions with one class per item; the head "
                 f"{name!r} of the kind {kind.title!r} has settings of its own"
             )
-        given = {**options.head_settings(name), **(settings or {})}
+        own = checked(name, settings or {})
+        given = {**options.head_settings(name), **own}
         make_head(name, {**loop.known_to_head(), "unlabelled": ()}, given)
         self._check_material(options)
         kept = self._project.settings().get("head_settings", {})
         self._project.set_settings(
             head=name,
-            head_settings={**kept, name: dict(settings or {})},
+            head_settings={**kept, name: own},
             recipe=options.changed(),
         )
         loop.fit_soon()

@@ -77,7 +77,14 @@ TABLE: tuple[Setting, ...] = (
     Setting("overlap", 1, "people", "People who are asked each item of a new project", 1, 20),
     Setting("seed", 0, "integer", "Seed of the reserve's draw and of every ranking", 0, 2**31 - 1),
     Setting("head", "linear_softmax", "name", "Head of new projects"),
-    Setting("head_l2", 1.0, "weight", "L2 penalty of the linear head (scikit-learn's 1/C)", 1e-6, 1e6),
+    Setting(
+        "head_l2",
+        0.0,
+        "weight",
+        "L2 penalty of heads that have one (scikit-learn's 1/C); 0: each head's own default",
+        0.0,
+        1e6,
+    ),
     Setting("ranking_length", 2000, "items", "Items kept from each ranking of the pool", 20, 100_000),
     Setting(
         "lease_ttl_s", 900.0, "seconds", "How long an item stays promised to one browser tab", 5.0, 86_400.0

@@ -74,6 +74,9 @@ def test_every_command_has_help_and_json_where_a_machine_reads_it(
         ("train none", 1, "project 'none' does not exist"),
         ("train wine", 1, "has no model. Answer a few items"),
         ("train wine --head linear", 2, "did you mean 'linear_softmax'"),
+        ("train wine --set l2=much", 2, "head setting 'l2' is 'much'; expected a number from 0 to 1e+09"),
+        ("train wine --head lda --set l2=1", 2, "head 'lda' has no setting 'l2'"),
+        ("train wine --set l2", 2, "--set: found 'l2'; expected NAME=VALUE, such as l2=0.1"),
         ("train wine --workspace", 2, ""),
         ("export none labels out.csv", 1, "project 'none' does not exist"),
         ("export wine classifier out", 1, "has no model to export yet"),
@@ -120,7 +123,7 @@ def test_train_learns_now_and_says_what_it_is_worth(
             stratum = "stream" if item in streamed else "browse"
             project.record(item=item, judge=judge, client_uuid=f"{item}", answer=answer, stratum=stratum)
         n_train = project.status().n_train
-    assert run("train", "wine", "--head", "mlp", "--json") == 0
+    assert run("train", "wine", "--head", "mlp", "--set", "widths=16", "--set", "max_epochs=9", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["project"], result["head"], result["n_train"]) == ("wine", "mlp", n_train)
     assert result["trained"] is True
@@ -132,3 +135,12 @@ def test_train_learns_now_and_says_what_it_is_worth(
     assert f"Nothing new to learn: version {result['version']} (mlp), from {n_train} answers." in said
     assert f"Accuracy {result['accuracy']['value']:.3f} (" in said
     assert "n = 4 random-stream answers)" in said
+    assert run("train", "wine", "--settings") == 0
+    said = capsys.readouterr().out
+    assert "Settings of mlp (set one with --set NAME=VALUE):\nwidths = 16\n    Hidden layers: Units" in said
+    assert "    Default: 256. Expected: one to 3 layers, each of units from 1 to 4096." in said
+    assert run("train", "wine", "--set", "widths=default", "--settings", "--json") == 0
+    listed = {each["name"]: each["value"] for each in json.loads(capsys.readouterr().out)["settings"]}
+    assert listed == {"widths": [16], "weight_decay": None, "max_epochs": 9}
+    assert run("train", "wine", "--head", "nearest_mean", "--settings") == 0
+    assert "It has none." in capsys.readouterr().out

@@ -43,6 +43,31 @@ def test_another_head_is_explained_trained_and_named_in_the_versions(
     assert watched.wrong == []
 
 
+def test_a_setting_is_explained_checked_while_it_is_typed_and_trained(
+    new_context: Contexts, taught: Server
+) -> None:
+    watched = open_page(new_context, taught, "/p/digits/model")
+    page = watched.page
+    page.get_by_label("Head", exact=True).click(timeout=DRAWN_WITHIN_MS)
+    page.get_by_role("menuitem", name="cosine", exact=True).click()
+    page.get_by_role("button", name="Settings of this head").click()
+    scale = page.get_by_label("Scale", exact=True)
+    expect(scale).to_have_attribute("placeholder", "by the number of classes (0)")
+    train = page.get_by_role("button", name="Train this head")
+    scale.press_sequentially("wide")
+    expect(page.get_by_text("This is no value here; expected a number from 0 to 10000.")).to_be_visible()
+    expect(train).to_be_disabled()
+    scale.fill("")
+    scale.press_sequentially("12")
+    expect(page.get_by_text("What the cosines are multiplied with")).to_be_visible()
+    train.click()
+    wait_for_model(taught, "digits", "teacher")
+    page.reload()
+    expect(page.get_by_text("cosine scale=12")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_label("Scale", exact=True)).to_have_value("12")
+    assert watched.wrong == []
+
+
 @pytest.mark.slow
 def test_heads_are_compared_and_one_is_recommended_in_a_sentence(
     new_context: Contexts, taught: Server

@@ -10,6 +10,7 @@ from panel.viewable import Viewable, Viewer
 
 from plumbline_app.components.controls import button, choice
 from plumbline_app.components.grid import Grid, GridColumn, grid_column, interval_cell
+from plumbline_app.components.head_settings import HeadSettingsForm
 from plumbline_app.components.job_row import JobRow
 from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.recipe_form import RecipeForm
@@ -59,7 +60,9 @@ class HeadCard(Viewer):
             project.heads.recipe, project.heads.domain_columns(), versions, self._describe
         )
         self._found = place()
-        self._select.param.watch(lambda _: self._describe(), "value")
+        self._settings = HeadSettingsForm(self._describe)
+        self._select.param.watch(lambda _: self._other_head(), "value")
+        self._show_settings()
         self._describe()
         running = next((job for job in project.jobs(KIND) if job.state in ("queued", "running")), None)
         if running is not None:
@@ -73,25 +76,33 @@ class HeadCard(Viewer):
             "at the random stream."
         )
         top = line(self._select, self._use, self._try, self._try_recipes)
-        return card("Head", below, top, self._about, self._form, self._job_row, self._found)
+        return card("Head", below, top, self._about, self._settings, self._form, self._job_row, self._found)
 
     def poll(self) -> None:
         """Follow the comparison that runs, if any."""
         self._job_row.poll()
 
+    def _other_head(self) -> None:
+        self._show_settings()
+        self._describe()
+
+    def _show_settings(self) -> None:
+        heads, name = self._project.heads, self._select.value
+        self._settings.show(heads.tunable(name), heads.settings(name))
+
     def _describe(self) -> None:
         heads, option = self._project.heads, self._options[self._select.value]
         same = option.name == heads.chosen and self._form.recipe == heads.recipe
+        same = same and self._settings.values == heads.settings(option.name)
         cannot = "" if option.refused else heads.cannot(option.name, self._form.recipe)
-        self._use.disabled = bool(option.refused or cannot) or same
+        self._use.disabled = bool(option.refused or cannot or self._settings.problems) or same
         self._try_recipes.disabled = not heads.variants()
         words = about(option) + (f" As asked below it cannot be trained: {cannot}." if cannot else "")
         self._about.object = sentence(words).object
 
     def _choose(self) -> None:
-        settings = self._project.settings().get("head_settings", {}).get(self._select.value, {})
         try:
-            self._project.heads.choose(self._select.value, settings, self._form.recipe.changed())
+            self._project.heads.choose(self._select.value, self._settings.values, self._form.recipe.changed())
         except InputError as error:
             fill(self._found, notice("This head cannot be trained here", str(error), tone="bad"))
             return

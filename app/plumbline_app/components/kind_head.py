@@ -7,6 +7,7 @@ from collections.abc import Callable
 from panel.viewable import Viewable, Viewer
 
 from plumbline_app.components.controls import button, choice
+from plumbline_app.components.head_settings import HeadSettingsForm
 from plumbline_app.components.layout import card, fill, line, place, stack
 from plumbline_app.components.words import notice, sentence
 from plumbline_backend.domain.errors import InputError
@@ -28,6 +29,13 @@ class KindHeadCard(Viewer):
             )
             for option in self._head.OPTIONS
         }
+        self._settings = HeadSettingsForm(self._changed)
+        self._settings.show(
+            project.heads.tunable(self._head.name),
+            project.heads.settings(self._head.name),
+            without=[option.name for option in self._head.OPTIONS],
+        )
+        self._train = button("Train with these", self._choose, strong=True)
         self._said = place()
 
     def __panel__(self) -> Viewable:
@@ -35,20 +43,21 @@ class KindHeadCard(Viewer):
             line(self._fields[option.name], sentence(option.meaning), **{"flex-wrap": "nowrap"})
             for option in self._head.OPTIONS
         ]
-        if not rows:
-            return card("Head", self._head.explanation)
-        train = button("Train with these", self._choose, strong=True)
-        return card("Head", self._head.explanation, stack(*rows), line(train), self._said)
+        parts = [stack(*rows)] if rows else []
+        return card("Head", self._head.explanation, *parts, self._settings, line(self._train), self._said)
 
     def poll(self) -> None:
         """Nothing of it runs in the background."""
+
+    def _changed(self) -> None:
+        self._train.disabled = bool(self._settings.problems)
 
     def _choose(self) -> None:
         chosen = {
             option.name: self._fields[option.name].value
             for option in self._head.OPTIONS
             if self._fields[option.name].value != option.default
-        }
+        } | self._settings.values
         try:
             self._project.heads.choose(self._head.name, chosen)
         except InputError as error:

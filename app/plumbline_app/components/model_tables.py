@@ -91,7 +91,7 @@ def training_facts(model: ModelVersion, temperature_note: str) -> list[tuple[str
         *_head_facts(metrics),
         *phases,
         ("Together", f"{sum(seconds.values()):.3f} s"),
-        ("Penalty (L2)", f"{metrics.get('l2', float('nan')):g}"),
+        *([] if metrics.get("l2") is None else [("Penalty (L2)", f"{metrics['l2']:.4g}")]),
         ("Temperature", f"{temperature:.3f}" + (f" ({temperature_note})" if temperature_note else "")),
     ]
 
@@ -157,7 +157,7 @@ def _head_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
             else str(value),
         )
         for name, value in facts.items()
-        if value is not None
+        if value is not None and name != "l2"
     ]
 
 

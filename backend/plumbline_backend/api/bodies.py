@@ -92,6 +92,45 @@ class JudgementsIn(Body):
     judgements: list[JudgementIn] = Field(min_length=1, max_length=MAX_PAGE)
 
 
+class HeadIn(Body):
+    """The head to train. `settings`: by name, as `GET .../heads` lists them; null is the default."""
+
+    head: Name
+    settings: dict[str, Any] = Field(default={}, max_length=100)
+    options: dict[str, Any] | None = None
+
+
+class HeadSettingOut(BaseModel):
+    """A setting of a head. `value`: what the project has set, null where the default holds; a `default` of null is
+    worked out from the features."""
+
+    name: str
+    title: str
+    meaning: str
+    expected: str
+    default: Any
+    value: Any
+
+
+class HeadOut(BaseModel):
+    """A head. `refused`: why it cannot be trained here; `seconds` and `mib`: what a training takes, about."""
+
+    name: str
+    explanation: str
+    refused: str | None
+    seconds: float
+    mib: float
+    settings: list[HeadSettingOut]
+
+
+class HeadsOut(BaseModel):
+    """The heads of a project, the one in force, and the options of its trainings that are not at their defaults."""
+
+    chosen: str
+    options: dict[str, Any]
+    heads: list[HeadOut]
+
+
 class JudgeNameIn(Body):
     """A judge that is no person, whose answers with probabilities are brought by the API."""
 

@@ -14,6 +14,7 @@ from plumbline_backend.heads.base import Cost, ProgramHead
 from plumbline_backend.heads.checks import Labelled, labelled
 from plumbline_backend.heads.cosine import scale_rule, unit_rows
 from plumbline_backend.heads.linear_softmax import LinearSoftmax
+from plumbline_backend.heads.penalty import require_l2
 from plumbline_backend.heads.program import Program, UnitRows, affine
 
 FEW = 10
@@ -84,13 +85,14 @@ class _Rebuilt(ProgramHead):
 
     SETTINGS = ("few", "l2", "seed", "max_iterations")
     ARRAYS = ("weight_", "bias_")
-    FACTS = ("n_new_classes_", "converged_")
+    FACTS = ("n_new_classes_", "converged_", "l2_")
 
-    def __init__(self, few: int = FEW, l2: float = 1.0, seed: int = 0, max_iterations: int = 500) -> None:
+    def __init__(
+        self, few: int = FEW, l2: float | None = None, seed: int = 0, max_iterations: int = 500
+    ) -> None:
         if few < 1:
             raise InputError(f"few is {few}; expected one label or more")
-        if not 0 <= l2 < float("inf"):
-            raise InputError(f"l2 is {l2}; expected a finite number, zero or more")
+        require_l2(l2)
         self.few = few
         self.l2 = l2
         self.seed = seed
@@ -129,7 +131,7 @@ class _Rebuilt(ProgramHead):
                 np.concatenate([items.weight[chosen], np.ones(len(y))]),
             )
         self.weight_, self.bias_, self.width_ = linear.weight_, linear.bias_, linear.width_
-        self.converged_ = linear.converged_
+        self.converged_, self.l2_ = linear.converged_, linear.l2_
         return self
 
     def program(self) -> Program:

@@ -17,6 +17,7 @@ from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.heads.base import Cost, ProgramHead
 from plumbline_backend.heads.checks import finite, positive
 from plumbline_backend.heads.lbfgs import Solution
+from plumbline_backend.heads.penalty import checked_l2
 from plumbline_backend.heads.program import Program, affine
 from plumbline_backend.heads.softmax_problem import Loss, SoftmaxProblem, build, solve
 from plumbline_kernels import score_classes
@@ -32,9 +33,9 @@ class LinearSoftmax(ProgramHead):
     """p(k | x) = softmax(W x + b), the minimum of sum_i w_i loss_i + l2 / 2 |W|^2; the bias is free.
 
     l2 is scikit-learn's 1 / C (for two classes 2 / C: there it penalises one difference of weights, here
-    both vectors). `tolerance` bounds the largest entry of the mean objective's gradient, columns measured
-    in their standard deviations, so that units do not matter; at the default the objective is within about
-    1e-6 of its minimum, relatively.
+    both vectors); None has it chosen by the features' spread, and `l2_` says what it came to. `tolerance`
+    bounds the largest entry of the mean objective's gradient, columns measured in their standard deviations, so
+    that units do not matter; at the default the objective is within about 1e-6 of its minimum, relatively.
 
     Learned, in float64: `weight_` (n_classes, n_features), `bias_` (n_classes,). How the fit went:
     `objective_` (the sum above), `gradient_` (the entry that met the tolerance), `n_iterations_`,
@@ -52,7 +53,7 @@ class LinearSoftmax(ProgramHead):
 
     def __init__(
         self,
-        l2: float = 1.0,
+        l2: float | None = None,
         tolerance: float = 1e-5,
         max_iterations: int = 500,
         adjust: float = 0.0,
@@ -60,8 +61,9 @@ class LinearSoftmax(ProgramHead):
         z_regularization: float = 0.0,
         nkd: float = 0.0,
     ) -> None:
-        numbers = {"l2": l2, "adjust": adjust, "z_regularization": z_regularization, "nkd": nkd}
-        wrong = [
+        numbers = {"adjust": adjust, "z_regularization": z_regularization, "nkd": nkd}
+        wrong = [*checked_l2(l2)]
+        wrong += [
             f"{what} is {value}; expected a finite number, zero or more"
             for what, value in numbers.items()
             if not 0 <= value < float("inf")
@@ -106,6 +108,7 @@ class LinearSoftmax(ProgramHead):
     def take(self, found: Solution, problem: SoftmaxProblem, n_classes: int) -> None:
         """Become the head that a search has found, here or elsewhere."""
         self._keep(found.point.x, problem, n_classes)
+        self.l2_ = problem.l2
         self.objective_ = found.point.value * problem.total
         self.gradient_ = float(found.point.gradient.abs().max())
         self.n_iterations_ = found.n_iterations
@@ -165,7 +168,7 @@ class LinearSoftmax(ProgramHead):
             raise InputError(f"{folder / 'head.json'} holds a {facts['head']!r} head; expected {cls.name!r}")
         head = cls(**{name: facts[name] for name in _SETTINGS if name in facts})
         for name in _FACTS:
-            setattr(head, name, facts[name])
+            setattr(head, name, facts.get(name))
         arrays = load_file(folder / "head.safetensors")
         head.weight_, head.bias_ = arrays["weight"], arrays["bias"]
         head.width_ = head.weight_.shape[1]
@@ -189,7 +192,7 @@ class LinearSoftmax(ProgramHead):
 
 
 _SETTINGS = ("l2", "tolerance", "max_iterations", "adjust", "label_smoothing", "z_regularization", "nkd")
-_FACTS = ("magnitude_", "objective_", "gradient_", "n_iterations_", "n_evaluations_", "converged_")
+_FACTS = ("l2_", "magnitude_", "objective_", "gradient_", "n_iterations_", "n_evaluations_", "converged_")
 
 
 def _start(problem: SoftmaxProblem, warm_start: LinearSoftmax | None) -> Tensor:

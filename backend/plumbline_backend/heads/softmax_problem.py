@@ -13,6 +13,7 @@ from torch import Tensor
 from plumbline_backend.heads.checks import Labelled, labelled
 from plumbline_backend.heads.distil import nkd_loss
 from plumbline_backend.heads.lbfgs import Evaluate, Precondition, Solution, Stage, minimise
+from plumbline_backend.heads.penalty import penalty
 from plumbline_backend.heads.preconditioner import softmax_preconditioner
 from plumbline_kernels import linear_cross_entropy
 
@@ -47,7 +48,7 @@ class SoftmaxProblem(NamedTuple):
 
     features: (n, d) of the type given; mean, spread, ridge: (d,) float64; share: (n,) float64, sums to 1;
     targets: (n,) places in `present`, the classes that occur, or (n, n_present) probabilities; total: sum of the
-    sample weights; prior: (n_present,) added to the logits, or None.
+    sample weights; l2: the penalty in use; prior: (n_present,) added to the logits, or None.
     """
 
     features: Tensor
@@ -58,6 +59,7 @@ class SoftmaxProblem(NamedTuple):
     targets: Tensor
     present: NDArray[np.int64]
     total: float
+    l2: float
     prior: Tensor | None
     loss: Loss
 
@@ -67,10 +69,13 @@ def build(
     targets: NDArray[Any],
     n_classes: int,
     sample_weight: NDArray[np.floating[Any]] | None,
-    l2: float,
+    l2: float | None,
     loss: Loss | None = None,
 ) -> SoftmaxProblem:
-    """Check everything, drop items of weight zero, and standardise. Raises one InputError for all mistakes."""
+    """Check everything, drop items of weight zero, and standardise. Raises one InputError for all mistakes.
+
+    l2: None to have it chosen by the features' spread.
+    """
     loss = loss or Loss()
     items = labelled(features, targets, n_classes, sample_weight)
     present = np.flatnonzero(items.mass() > 0)
@@ -78,15 +83,18 @@ def build(
     share = torch.from_numpy(items.weight / total)
     x = torch.from_numpy(items.features)
     mean, spread = _mean_and_spread(x, share)
+    used = penalty(l2, spread.numpy())
+    spread = torch.where(spread > 0, spread, 1.0)
     return SoftmaxProblem(
         features=(x - mean.to(x.dtype)) / spread.to(x.dtype),
         mean=mean.to(x.dtype).double(),
         spread=spread.to(x.dtype).double(),
-        ridge=l2 / total / spread**2,
+        ridge=used / total / spread**2,
         share=share,
         targets=torch.from_numpy(_places(items, present)),
         present=present.astype(np.int64),
         total=total,
+        l2=used,
         prior=torch.from_numpy(loss.adjust * np.log(items.mass()[present] / total)) if loss.adjust else None,
         loss=loss,
     )
@@ -185,7 +193,7 @@ def _evaluate_apart(
 
 
 def _mean_and_spread(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """(d,) weighted means and standard deviations in float64; a constant column has spread 1.
+    """(d,) weighted means and standard deviations in float64.
 
     In the features' own type where that is enough: no square overflows or vanishes, and the first row, from
     which the columns are measured, is no outlier that would drown the variance in rounding.
@@ -195,7 +203,7 @@ def _mean_and_spread(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     if doubtful.any():
         first[doubtful], second[doubtful] = _moments(x[:, doubtful], share, torch.float64)
     spread = (second - first**2).clamp_min(0).sqrt()
-    return x[0].double() + first, torch.where(spread > 0, spread, 1.0)
+    return x[0].double() + first, spread
 
 
 def _moments(x: Tensor, share: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

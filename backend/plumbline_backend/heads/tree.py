@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.heads.base import Cost, ProgramHead
+from plumbline_backend.heads.penalty import checked_l2, penalty
 from plumbline_backend.heads.program import Program, affine
 
 _ANCHOR = 0.5
@@ -36,14 +37,12 @@ class TreeSoftmax(ProgramHead):
     OPTIONS: Sequence[Any] = ()
     SETTINGS = ("l2", "tolerance", "max_iterations")
     ARRAYS = ("weight_", "bias_")
-    FACTS = ("n_iterations_", "converged_", "n_coarse_")
+    FACTS = ("n_iterations_", "converged_", "n_coarse_", "l2_")
     weight_: NDArray[np.float64]
     bias_: NDArray[np.float64]
 
-    def __init__(self, l2: float = 1.0, tolerance: float = 1e-6, max_iterations: int = 500) -> None:
-        wrong = []
-        if not 0 <= l2 < float("inf"):
-            wrong.append(f"l2 is {l2}; expected a finite number, zero or more")
+    def __init__(self, l2: float | None = None, tolerance: float = 1e-6, max_iterations: int = 500) -> None:
+        wrong = [*checked_l2(l2)]
         if not tolerance > 0:
             wrong.append(f"tolerance is {tolerance}; expected a number above zero")
         if wrong:
@@ -62,6 +61,7 @@ class TreeSoftmax(ProgramHead):
         x, may, share, total = _checked(features, targets, n_classes, sample_weight)
         mean = share @ x
         spread = np.sqrt(share @ (x - mean) ** 2)
+        self.l2_ = penalty(self.l2, spread)
         spread[~(spread > 0)] = 1.0
         d = x.shape[1]
         start = np.zeros((n_classes, d + 1))
@@ -71,7 +71,7 @@ class TreeSoftmax(ProgramHead):
         found = minimize(
             _objective,
             start.ravel(),
-            args=((x - mean) / spread, may, share, self.l2 / total / spread**2, _ANCHOR / total),
+            args=((x - mean) / spread, may, share, self.l2_ / total / spread**2, _ANCHOR / total),
             jac=True,
             method="L-BFGS-B",
             options={"gtol": self.tolerance, "ftol": 1e-15, "maxiter": self.max_iterations, "maxcor": 20},

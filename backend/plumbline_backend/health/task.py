@@ -53,7 +53,11 @@ def check_health(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
 
 
 def cross_validated(
-    x: NDArray[np.floating[Any]], y: NDArray[np.int64], n_classes: int, l2: float, rng: np.random.Generator
+    x: NDArray[np.floating[Any]],
+    y: NDArray[np.int64],
+    n_classes: int,
+    l2: float | None,
+    rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """(n, n_classes) probabilities of each item from a head that was trained on the other folds.
 

@@ -34,7 +34,7 @@ def fit_sharded(
     features: NDArray[np.floating[Any]],
     targets: NDArray[np.integer[Any]],
     n_classes: int,
-    l2: float = 1.0,
+    l2: float | None = None,
     tolerance: float = TOLERANCE,
 ) -> LinearSoftmax:
     """The head, the same in every process of the default group, which must be initialised.
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("labels", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--l2", type=float, default=1.0)
+    parser.add_argument("--l2", type=float, help="default: by the features' spread")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest entry of the gradient")
     given = parser.parse_args(arguments)
     dist.init_process_group("gloo")

@@ -225,7 +225,7 @@ class _Run:
         return Labelled(items, targets.astype(np.int64), len(classes))
 
     def _new_head(self, classes: NDArray[np.int64]) -> Head:
-        known: dict[str, Any] = {"l2": 1.0, "seed": 0, "class_texts": [self.names[c] for c in classes]}
+        known: dict[str, Any] = {"seed": 0, "class_texts": [self.names[c] for c in classes]}
         if "unlabelled" in HEADS.get(self.setup.head).needs:
             known["unlabelled"] = self.x[self.rng.permutation(len(self.x))[:UNLABELLED]]
         return make_head(self.setup.head, known)

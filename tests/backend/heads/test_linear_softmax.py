@@ -25,7 +25,7 @@ def gradient(head: LinearSoftmax, x: np.ndarray, y: np.ndarray, weight: np.ndarr
     )
     mean = share @ x
     spread = np.sqrt(share @ (x - mean) ** 2)
-    by_weight = residual.T @ (x - mean) + head.l2 / weight.sum() * head.weight_
+    by_weight = residual.T @ (x - mean) + head.l2_ / weight.sum() * head.weight_
     scaled = by_weight / np.where(spread > 0, spread, 1)
     return float(max(np.abs(scaled).max(), np.abs(residual.sum(axis=0)).max()))
 
@@ -82,7 +82,7 @@ def test_breast_cancer_reaches_the_optimum_of_scikit_learn(standardised: bool) -
     if standardised:
         x = (x - x.mean(axis=0)) / x.std(axis=0)
     theirs = LogisticRegression(C=2.0, solver="newton-cholesky", tol=1e-10, max_iter=500).fit(x, y)
-    ours = LinearSoftmax(tolerance=1e-9).fit(x, y, 2)
+    ours = LinearSoftmax(l2=1.0, tolerance=1e-9).fit(x, y, 2)
     assert ours.converged_
     np.testing.assert_allclose(ours.proba(x), theirs.predict_proba(x), atol=2e-6)
 
