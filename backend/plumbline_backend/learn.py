@@ -36,6 +36,7 @@ from plumbline_backend.pool.pool import Pool
 from plumbline_backend.ranking import Calibrated, Model, rank_pool, save_ranking
 from plumbline_backend.registry import HEADS
 from plumbline_backend.training.gather import gather
+from plumbline_backend.training.grown import allowing_for
 from plumbline_backend.training.prepare import prepare
 from plumbline_backend.training.recipe import Recipe
 
@@ -109,7 +110,10 @@ def _fit(spec: Mapping[str, Any], pool: Pool, with_pseudo: bool = True) -> Fitte
         sample_weight=ready.weights,
         warm_start=previous_head(spec, pool.features.d),
     )
-    return Fitted(head, {"options": recipe.changed(), "facts": ready.facts})
+    facts = dict(ready.facts)
+    if allowing_for(recipe, spec["added"], spec["head"]) != recipe:
+        facts["n_just_added"] = len(spec["added"])
+    return Fitted(head, {"options": recipe.changed(), "facts": facts})
 
 
 def _checkpoint(models: Path) -> Path:
@@ -134,7 +138,8 @@ def new_head(
         )
         others = np.setdiff1d(np.arange(features.n), seen)
         known["unlabelled"] = features.gather(np.sort(rng.permutation(others)[:UNLABELLED]))
-    settings = {**Recipe.parse(spec["recipe"]).head_settings(spec["head"]), **spec["head_settings"]}
+    recipe = allowing_for(Recipe.parse(spec["recipe"]), spec["added"], spec["head"])
+    settings = {**recipe.head_settings(spec["head"]), **spec["head_settings"]}
     return make_head(spec["head"], known, settings)
 
 

@@ -23,6 +23,7 @@ from plumbline_backend.registry import HEADS
 from plumbline_backend.training.asking import told_of
 from plumbline_backend.training.doubt import LEAST_TRUSTED
 from plumbline_backend.training.gather import probability_columns
+from plumbline_backend.training.grown import allowing_for
 from plumbline_backend.training.recipe import AGGREGATIONS, CHOICES, LABELS, Recipe
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class ProjectHeads:
             for choice in choices:
                 with_soft = {"soft": "annotators"} if option == "soft_loss" else {}
                 recipe = Recipe.parse({option: choice.value, **with_soft})
-                if choice.value in (getattr(Recipe(), option), "teacher"):
+                if choice.value in (getattr(Recipe(), option), "teacher", 0.0):
                     continue
                 if not self.cannot(self.chosen, recipe):
                     found.append((f"{self.chosen}, {LABELS[option].lower()}: {choice.words}", recipe))
@@ -205,7 +206,8 @@ class ProjectHeads:
         asked = self.recipe
         if asked.soft == "teacher":
             asked = replace(asked, soft="none", soft_loss="cross_entropy")
-        return Recipe() if self.cannot(head, asked) else asked
+        followed = Recipe() if self.cannot(head, asked) else asked
+        return allowing_for(followed, self._project.loop.just_added(), head)
 
     def _check_material(self, recipe: Recipe) -> None:
         """Raises InputError where the project has nothing that the recipe could learn from."""

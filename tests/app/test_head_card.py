@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 from plumbline_app.components.advice import old_and_new_words
 from plumbline_app.components.head_card import about, about_time, comparison_table, quick_enough
@@ -78,8 +79,11 @@ def test_columns_in_which_nothing_is_known_are_left_away() -> None:
 
 def test_old_classes_that_lost_are_pointed_out() -> None:
     class Version:
+        facts: ClassVar[dict[str, int]] = {}
+
         def __init__(self, version: int, *classes: str) -> None:
-            self.version, self.metrics = version, {"classes": classes}
+            self.version = version
+            self.metrics = {"classes": classes, "recipe": {"options": {}, "facts": dict(self.facts)}}
 
     def words(before: Interval, after: Interval) -> tuple[str, str, bool]:
         return old_and_new_words(
@@ -96,3 +100,6 @@ def test_old_classes_that_lost_are_pointed_out() -> None:
     assert "On the new ones: not known yet (n = 0)." in text
     assert "The old classes lost" in text
     assert not words(wilson(9, 10), wilson(9, 10))[2]
+    assert "equally frequent" not in text
+    Version.facts = {"n_just_added": 1}
+    assert "all count as equally frequent" in words(wilson(9, 10), wilson(9, 10))[1]

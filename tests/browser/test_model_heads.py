@@ -61,8 +61,6 @@ def test_a_setting_is_explained_checked_while_it_is_typed_and_trained(
     scale.press_sequentially("12")
     expect(page.get_by_text("What the cosines are multiplied with")).to_be_visible()
     train.click()
-    wait_for_model(taught, "digits", "teacher")
-    page.reload()
     expect(page.get_by_text("cosine scale=12")).to_be_visible(timeout=DRAWN_WITHIN_MS)
     expect(page.get_by_label("Scale", exact=True)).to_have_value("12")
     assert watched.wrong == []

@@ -127,6 +127,8 @@ def old_and_new_words(grown: OldAndNew) -> tuple[str, str, bool]:
         f"Since version {grown.earlier.version}, {added} {'class was' if added == 1 else 'classes were'} added. "
         f"Accuracy on the old classes: {said(before)} before, {said(after)} now. On the new ones: {said(grown.new)}."
     )
+    if grown.later.metrics.get("recipe", {}).get("facts", {}).get("n_just_added"):
+        text += " While a class is new, all count as equally frequent in the training, so that it is found."
     if fell:
         text += (
             " The old classes lost: compare heads below, and look at what the new classes are confused with."

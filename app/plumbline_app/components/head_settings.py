@@ -64,8 +64,8 @@ class _Row:
         self.setting, self.given, self._on_change = setting, given, on_change
         if setting.form == "choice":
             default = f"{setting.default_words} (default)"
-            values = {default: None, **{in_words(each): each for each in setting.told.choices or ()}}
-            self._field = choice(setting.told.title, values, given, width=WIDTH_PX)
+            values = {default: "", **{in_words(each): each for each in setting.told.choices or ()}}
+            self._field = choice(setting.told.title, values, "" if given is None else given, width=WIDTH_PX)
             self._field.param.watch(lambda _: self._changed(), "value")
         else:
             self._field = text_field(
@@ -79,7 +79,7 @@ class _Row:
     def value(self) -> Any:
         """What the field says; None for the default."""
         if self.setting.form == "choice":
-            return self._field.value
+            return None if self._field.value == "" else self._field.value
         return self.setting.read(typed(self._field))
 
     @property

@@ -28,7 +28,7 @@ def stack(
     return pn.Column(
         *parts,
         **{"sizing_mode": "stretch_width", "margin": 0, **options},
-        styles={"gap": f"{gap}px", **(styles or {})},
+        styles={"gap": f"{gap}px", "min-width": "0", **(styles or {})},
         stylesheets=[".scroll-button { display: none !important; }"],
     )
 
@@ -84,5 +84,11 @@ def line(*parts: Any, **styles: str) -> pn.Row:
         *parts,
         sizing_mode="stretch_width",
         margin=0,
-        styles={"flex-wrap": "wrap", "gap": f"{SPACE_PX[3]}px", "align-items": "center", **styles},
+        styles={
+            "flex-wrap": "wrap",
+            "gap": f"{SPACE_PX[3]}px",
+            "align-items": "center",
+            "min-width": "0",  # Panel's own is the sum of the parts' widths, at which nothing would wrap
+            **styles,
+        },
     )

@@ -136,6 +136,7 @@ def _recipe(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         "n_soft": "Labels with shares",
         "n_groups": "Groups of the column",
         "n_pruned": "Labels left out",
+        "n_just_added": "Classes just added, all taken as equally frequent",
     }
     found += [(words[name], f"{value:,}") for name, value in facts.items() if name in words]
     return [*in_words(recipe.get("options", {})), *found]

@@ -13,10 +13,13 @@ from plumbline_backend.registry import HEADS
 AGGREGATIONS = ("dawid_skene", "mace", "glad")
 """Values of `soft` that put people's answers together; see domain.aggregation."""
 
+AUTOMATIC = -1.0
+"""Value of `class_prior`: 1 while a class was just added (see `training.grown`), else 0."""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done with the labels beside the choice of head. The defaults change nothing.
+    """What is done with the labels beside the choice of head. The defaults change nothing while no class is new.
 
     class_prior: this times the log share of each class is added to the logits while learning (logit adjustment).
     label_smoothing in [0, 1). doubt: how wrong labels are weighed down. soft: whose distribution over the classes
@@ -25,7 +28,7 @@ class Recipe:
     important prune_share of each class's labels is left out.
     """
 
-    class_prior: float = 0.0
+    class_prior: float = AUTOMATIC
     label_smoothing: float = 0.0
     doubt: str = "none"
     soft: str = "none"
@@ -59,7 +62,7 @@ class Recipe:
     def head_settings(self, head: str) -> dict[str, Any]:
         """What of the recipe the head itself must do. Raises InputError naming heads that can what this one cannot."""
         wanted = {
-            "adjust": self.class_prior,
+            "adjust": max(0.0, self.class_prior),
             "label_smoothing": self.label_smoothing,
             "nkd": float(self.soft_loss == "nkd"),
             "dual": self.soft_loss == "dual_head",
@@ -96,7 +99,12 @@ class Choice(NamedTuple):
 
 CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "class_prior": (
-        Choice(0.0, "as frequent as in the labels", "Frequent classes are answered more readily."),
+        Choice(
+            AUTOMATIC,
+            "equal while a class is new",
+            "Frequent classes are answered more readily, but not while a class was just added and has few labels.",
+        ),
+        Choice(0.0, "as frequent as in the labels", "Frequent classes are always answered more readily."),
         Choice(0.5, "half-way to equal", "Rare classes are answered more readily, half as much as if all were equal."),
         Choice(1.0, "as if equally frequent", "All classes are answered as if equally frequent: for long tails."),
     ),
@@ -202,9 +210,11 @@ def _problem(name: str, value: Any) -> str:
     if name in _BOUNDS:
         low, high = _BOUNDS[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and low <= value <= high:
+        by_itself = name == "class_prior" and value == AUTOMATIC
+        if number and (by_itself or low <= value <= high):
             return ""
-        return f"training option {name!r} is {value!r}; expected a number from {low} to {high}"
+        more = f", or {AUTOMATIC:g} for 1 while a class is new" if name == "class_prior" else ""
+        return f"training option {name!r} is {value!r}; expected a number from {low} to {high}{more}"
     if name == "domain":
         return (
             ""
