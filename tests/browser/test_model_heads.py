@@ -48,7 +48,7 @@ def test_a_setting_is_explained_checked_while_it_is_typed_and_trained(
 ) -> None:
     watched = open_page(new_context, taught, "/p/digits/model")
     page = watched.page
-    page.get_by_label("Head", exact=True).click(timeout=DRAWN_WITHIN_MS)
+    page.get_by_label("Head", exact=True).click()
     page.get_by_role("menuitem", name="cosine", exact=True).click()
     page.get_by_role("button", name="Settings of this head").click()
     scale = page.get_by_label("Scale", exact=True)
@@ -61,7 +61,7 @@ def test_a_setting_is_explained_checked_while_it_is_typed_and_trained(
     scale.press_sequentially("12")
     expect(page.get_by_text("What the cosines are multiplied with")).to_be_visible()
     train.click()
-    expect(page.get_by_text("cosine scale=12")).to_be_visible(timeout=DRAWN_WITHIN_MS)
+    expect(page.get_by_text("cosine scale=12")).to_be_visible()
     expect(page.get_by_label("Scale", exact=True)).to_have_value("12")
     assert watched.wrong == []
 
