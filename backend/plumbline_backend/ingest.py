@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from plumbline_backend.arrays import load_array
 from plumbline_backend.domain.splits import draw_reserve
 from plumbline_backend.domain.types import Column, Positions
 from plumbline_backend.pool.build import build_pool
@@ -67,7 +68,7 @@ def import_demo(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
 
 def load_stream_order(folder: Path) -> Positions:
     """The reserve of a pool in the random order in which it is asked."""
-    order: Positions = np.load(folder / STREAM_FILE, allow_pickle=False)
+    order: Positions = load_array(folder / STREAM_FILE)
     return order
 
 

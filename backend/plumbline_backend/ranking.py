@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from plumbline_backend.arrays import load_arrays
 from plumbline_backend.domain.asking import Descriptions, Labelled, PoolView, ProbaOf, Ranking
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.ports import Head, Logits, Strategy
@@ -68,9 +69,8 @@ def save_ranking(folder: Path, ranking: Ranking) -> None:
 
 def load_ranking(folder: Path) -> Ranking:
     """What `save_ranking` wrote; rankings of earlier versions do not say why."""
-    with np.load(folder / RANKING_FILE, allow_pickle=False) as saved:
-        why = str(saved["why"]) if "why" in saved.files else ""
-        return Ranking(saved["items"], saved["utility"], why)
+    saved = load_arrays(folder / RANKING_FILE)
+    return Ranking(saved["items"], saved["utility"], str(saved.get("why", "")))
 
 
 def strategy_of(spec: Mapping[str, Any]) -> Strategy:

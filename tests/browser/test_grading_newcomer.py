@@ -112,6 +112,7 @@ def run_the_judges(page: Page) -> None:
     page.get_by_role("row", name="At most 120 words").click()
     expect(page.get_by_text("Version 1. Its source: library")).to_be_visible()
     page.get_by_role("region", name="Judges of").locator("tbody tr").first.click()
+    expect(page.get_by_text("126 outputs, on this machine.")).to_be_visible()
     page.get_by_role("button", name="Run it").click()
     expect(page.get_by_text(re.compile(r"Of 126 outputs: \d+ pass, \d+ fail\."))).to_be_visible()
 

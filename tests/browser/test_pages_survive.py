@@ -147,3 +147,24 @@ def test_an_import_that_dies_with_the_server_is_told_and_begun_again(
     page.get_by_role("button", name="Look at the file again").click()
     expect(page.get_by_label("Role of column size")).to_have_value("metadata")
     assert own_server.ask("/readyz")["projects"] == 6
+
+
+def test_a_page_that_fell_out_of_step_is_loaded_anew_but_never_in_a_loop(
+    new_context: Contexts, server: Server
+) -> None:
+    watched = open_page(new_context, server, "/p/digits/data?q=digit-10")
+    page = watched.page
+    field = page.get_by_label("Search keys and text")
+    expect(field).to_have_value("digit-10")
+    late = """reference => {
+      window.old = true;
+      setTimeout(() => { throw new Error(`reference ${reference} isn't known`); });
+    }"""
+    page.evaluate(late, "p1602")
+    page.wait_for_function("!window.old")
+    expect(field).to_have_value("digit-10")
+    assert watched.wrong == []
+    page.evaluate(late, "p1603")
+    page.wait_for_timeout(500)
+    assert watched.wrong == ["reference p1603 isn't known"], "twice in a row is an error, and stays one"
+    assert page.evaluate("window.old")

@@ -3,6 +3,7 @@
   const YEAR_S = 31536000;
   const POLL_MS = 3000;
   const POLL_OFFLINE_MS = 700;
+  const OUT_OF_STEP_MS = 10000;
 
   const remember = (name, value) => {
     document.cookie = `${name}=${value}; path=/; max-age=${YEAR_S}; SameSite=Lax`;
@@ -76,4 +77,15 @@
       setTimeout(check, 200);
     });
   }, 200);
+
+  // An update may speak of a part of the page that a later update, which came first, has taken away. It cannot be
+  // shown, so the page is asked for whole: what is on it is in its address. Twice in a row is an error to be seen.
+  addEventListener("error", (event) => {
+    const last = Number(sessionStorage.getItem("plumbline-out-of-step") ?? 0);
+    if (!/reference .+ isn't known/.test(event.message) || Date.now() - last < OUT_OF_STEP_MS) return;
+    event.preventDefault();
+    sessionStorage.setItem("plumbline-out-of-step", String(Date.now()));
+    sessionLost = true;
+    check();
+  });
 })();

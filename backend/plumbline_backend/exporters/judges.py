@@ -69,9 +69,19 @@ def export_notes(project: GradingProject, what: str) -> list[str]:
     judges = _with_criteria(project)
     if what == "promptfoo":
         return promptfoo_notes(project.outputs(), judges)
-    if what == "pytest":
-        return [f"{judge.name}: left out: it is no code." for judge, _ in judges if judge.kind != "assertion"]
-    return []
+    return _pytest_notes(project, [judge for judge, _ in judges]) if what == "pytest" else []
+
+
+def _pytest_notes(project: GradingProject, judges: list[GradingJudge]) -> list[str]:
+    notes = [f"{judge.name}: left out: it is no code." for judge in judges if judge.kind != "assertion"]
+    table = project.verdict_table([judge for judge in judges if judge.kind == "assertion"])
+    for judge in judges:
+        if judge.kind == "assertion" and (n := table.counts(judge.id)["not run"]):
+            notes.append(
+                f"{judge.name}: was not run on {n:,} of {len(project.outputs()):,} outputs; those that it fails are not "
+                "marked as known, and their tests will be red."
+            )
+    return notes
 
 
 def _with_criteria(project: GradingProject) -> list[tuple[GradingJudge, Criterion]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.arrays import load_array
 from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
 from plumbline_backend.domain.types import Job, Positions
 from plumbline_backend.jobs.executors import Work
@@ -65,7 +66,7 @@ class PoolMap:
                     self._make_pca()
                 if not path.exists():
                     raise NotFoundError(f"layout {layout!r} was not made yet; make it on the Map page")
-                self._points[layout] = np.load(path)
+                self._points[layout] = load_array(path)
             return self._points[layout]
 
     def start_umap(self) -> Job:
@@ -190,4 +191,4 @@ class PoolMap:
         model = self._project.loop.newest_model()
         if model is None:
             return np.full(self._project.row.n_items, unknown)
-        return np.load(self._project.folders.models / model.folder / f"{part}.npy")
+        return load_array(self._project.folders.models / model.folder / f"{part}.npy")

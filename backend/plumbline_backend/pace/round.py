@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.arrays import load_arrays
 from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.types import Positions
 from plumbline_backend.pace.held_out import CANDIDATES as FOLD_CANDIDATES
@@ -108,8 +109,8 @@ class Saved(NamedTuple):
         path = folder / FILE
         if not path.exists():
             return None
-        with np.load(path) as arrays:
-            return cls(**{name: arrays[name] for name in cls._fields})
+        arrays = load_arrays(path)
+        return cls(**{name: arrays[name] for name in cls._fields})
 
 
 def save_round(folder: Path, found: Round) -> None:
@@ -124,8 +125,8 @@ def saved_audit(folder: Path) -> dict[int, int]:
     path = folder / AUDIT_FILE
     if not path.exists():
         return {}
-    with np.load(path) as arrays:
-        return dict(zip(arrays["audit"].tolist(), arrays["audit_target"].tolist(), strict=True))
+    arrays = load_arrays(path)
+    return dict(zip(arrays["audit"].tolist(), arrays["audit_target"].tolist(), strict=True))
 
 
 class _Nearest:

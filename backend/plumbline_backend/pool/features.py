@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from plumbline_backend.arrays import load_arrays
 from plumbline_backend.domain.errors import InputError, NotFoundError
 from plumbline_backend.pool.files import sync_folder, sync_tree
 from plumbline_backend.pool.matrix import FeatureMatrix, MatrixWriter
@@ -198,8 +199,7 @@ def load_features(pool: Pool, name: str = DEFAULT_FEATURES) -> FittedFeatures:
 def load_fitted(folder: Path) -> FittedFeatures:
     """What `FittedFeatures.save` wrote to `folder`."""
     saved = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-    with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = load_arrays(folder / "arrays.npz")
     parts = []
     for i, entry in enumerate(saved["parts"]):
         mine = {n.partition(".")[2]: a for n, a in arrays.items() if n.startswith(f"{i}.")}

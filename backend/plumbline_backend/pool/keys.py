@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.arrays import load_array
+
 Digests = NDArray[np.uint64]
 """(n, 2): the 128-bit hash of each key; the first half is the one that is stored and searched."""
 
@@ -74,8 +76,8 @@ class KeyIndex:
     """Finds a key's position: a binary search in the mapped hashes, then a comparison of the key itself."""
 
     def __init__(self, folder: Path, key_at: Callable[[int], str]) -> None:
-        self._hashes = np.load(folder / "hashes.npy", mmap_mode="r")
-        self._positions = np.load(folder / "positions.npy", mmap_mode="r")
+        self._hashes = load_array(folder / "hashes.npy", mapped=True)
+        self._positions = load_array(folder / "positions.npy", mapped=True)
         self._key_at = key_at
 
     def position(self, key: str) -> int | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from plumbline_backend.arrays import load_arrays
 from plumbline_backend.domain.errors import InputError, shorten
 from plumbline_backend.trust.predictions import Predictions, from_logits, from_proba
 
@@ -43,8 +44,7 @@ def read_predictions(path: Path) -> Predictions:
 
 def _npz(path: Path) -> Predictions:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = load_arrays(path)
     except (ValueError, OSError, BadZipFile, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"cannot be read as NPZ without pickles ({reason}); {_EXPECTED}") from error

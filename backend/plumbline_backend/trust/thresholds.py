@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from plumbline_backend.arrays import load_array
 from plumbline_backend.domain.calibration_scores import CostCurve, OperatingPoint, cost_curve, operating_point
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.trust.calibration import CalibrationRun
@@ -50,7 +51,7 @@ def decided(
     paths = [folder / files.get(each, "") for each in ("targets", state)]
     if not all(path.is_file() for path in paths):
         raise NotFoundError("these items were measured anew since; open the page again, or press Measure")
-    targets, proba = (np.load(path, mmap_mode="r") for path in paths)
+    targets, proba = (load_array(path, mapped=True) for path in paths)
     happened = np.asarray(targets[:, k] > 0 if targets.ndim == 2 else targets == k)
     own = np.minimum(np.asarray(proba[:, k]), 1.0)
     return Decided(

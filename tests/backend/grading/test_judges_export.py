@@ -190,6 +190,17 @@ def test_promptfoo_gets_what_a_grader_asks_and_the_rest_is_named(make_project, t
     assert result["notes"] == export_notes(project, "promptfoo")
 
 
+def test_the_pytest_export_tells_of_outputs_that_were_not_judged_yet(make_project):
+    project = make_project([{"id": each, "output": each} for each in "abc"])
+    criterion = project.add_criterion("Not b", "It is not b.", by="ada")
+    code = "def check(output, context):\n    return output != 'b'"
+    judge = project.add_judge(criterion.id, "assertion", "no b", {"code": code})
+    note = "no b: was not run on 3 of 3 outputs; those that it fails are not marked as known"
+    assert [each[: len(note)] for each in export_notes(project, "pytest")] == [note]
+    project.wait(project.run_judge(judge.id))
+    assert export_notes(project, "pytest") == []
+
+
 def test_an_assertion_sees_in_promptfoo_what_it_sees_here(make_project, tmp_path):
     rows = [
         {
