@@ -78,8 +78,8 @@ def _pytest_notes(project: GradingProject, judges: list[GradingJudge]) -> list[s
     for judge in judges:
         if judge.kind == "assertion" and (n := table.counts(judge.id)["not run"]):
             notes.append(
-                f"{judge.name}: was not run on {n:,} of {len(project.outputs()):,} outputs; those that it fails are not "
-                "marked as known, and their tests will be red."
+                f"{judge.name}: was not run on {n:,} of {len(project.outputs()):,} outputs; those that it fails are "
+                "not marked as known, and their tests will be red."
             )
     return notes
 
