@@ -17,9 +17,10 @@ from plumbline_backend.trust.predictions import Predictions, from_logits, from_p
 
 PREFIXES = {"prob_": "probs", "logit_": "logits"}
 LABELS = ("labels", "label")
+SIGN_PREFIX = "label_"
 _EXPECTED = (
     "expected NPZ with probs or logits (n, K) and labels (n,), or CSV or Parquet with a column label and "
-    "one column prob_CLASS or logit_CLASS for each class"
+    "one column prob_CLASS or logit_CLASS for each class (label_CLASS of 0 and 1 for several classes an item)"
 )
 
 
@@ -27,7 +28,8 @@ def read_predictions(path: Path) -> Predictions:
     """The predictions of a file; its other columns (NPZ: arrays of length n) become slices.
 
     Labels are class indices from 0, or the classes' names; NPZ may name the classes in `classes`, and hold labels
-    (n, K) of 0 and 1 for a multi-label question. Text is read as it stands: a class named NA stays one.
+    (n, K) of 0 and 1 for a multi-label question, as tables do in columns label_CLASS. Text is read as it stands: a
+    class named NA stays one.
     Raises InputError naming file, what was found and what was expected.
     """
     if not path.is_file():
@@ -90,16 +92,28 @@ def _table(path: Path, table: pd.DataFrame) -> Predictions:
     label = [column for column in columns if column in LABELS]
     by_kind = {kind: [c for c in columns if c.startswith(prefix)] for prefix, kind in PREFIXES.items()}
     given = [kind for kind, found in by_kind.items() if found]
-    if len(label) != 1 or len(given) != 1:
+    signs = [column for column in columns if column.startswith(SIGN_PREFIX)]
+    if len(label) + bool(signs) != 1 or len(given) != 1:
         raise InputError(f"found the columns {shorten(', '.join(map(repr, columns)))}; {_EXPECTED}")
     own = by_kind[given[0]]
     if len(own) < 2:
         raise InputError(f"found one column {own[0]!r}; expected a column for each of at least two classes")
     names = tuple(column.partition("_")[2] for column in own)
     scores = np.stack([_numbers(table[column], column) for column in own], axis=1)
-    labels = _indices(table[label[0]].to_numpy(), names, len(names))
-    slices = {c: table[c].astype(str).to_numpy() for c in columns if c not in own and c != label[0]}
+    labels = _signs(table, names) if signs else _indices(table[label[0]].to_numpy(), names, len(names))
+    used = {*own, *label, *signs}
+    slices = {c: table[c].astype(str).to_numpy() for c in columns if c not in used}
     return _built(path, given[0], scores, labels, names, slices)
+
+
+def _signs(table: pd.DataFrame, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """(n, K) of what the columns label_CLASS say; that they are 0 and 1 is checked with the probabilities."""
+    missing = [name for name in names if SIGN_PREFIX + name not in table.columns]
+    if missing:
+        raise InputError(
+            f"found no column {SIGN_PREFIX + missing[0]!r}; expected one with 0 or 1 for each of {len(names)} classes"
+        )
+    return np.stack([_numbers(table[SIGN_PREFIX + name], SIGN_PREFIX + name) for name in names], axis=1)
 
 
 def _numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]:
@@ -136,7 +150,7 @@ def _built(
     path: Path,
     kind: str,
     scores: NDArray[Any],
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     names: tuple[str, ...] | None,
     slices: Mapping[str, NDArray[Any]],
 ) -> Predictions:

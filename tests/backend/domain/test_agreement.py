@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from plumbline_backend.domain.agreement import (
@@ -15,6 +18,7 @@ from plumbline_backend.domain.agreement import (
 )
 from plumbline_backend.domain.errors import InputError
 
+RECIPES = Path(__file__).parents[4] / "shared" / "data" / "recipes" / "cleaned_data_anonymized.csv"
 _ = 0
 FOUR_OBSERVERS = np.array([
     [1, 2, 3, 3, 2, 1, 4, 1, 2, _, _, _],
@@ -34,6 +38,25 @@ FLEISS = (
 @pytest.mark.parametrize(("level", "alpha"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)])
 def test_krippendorffs_own_example(level, alpha):
     assert krippendorff_alpha(FOUR_OBSERVERS, level) == pytest.approx(alpha, abs=5e-4)
+
+
+@pytest.mark.skipif(not RECIPES.exists(), reason="needs ../shared/data/recipes, which is not here")
+def test_alpha_of_88_people_is_that_of_all_pairs_of_their_answers():
+    """52 recipes with gaps, rated 1 to 6: the definition's double sums over pairs, nothing counted together."""
+    table = pd.read_csv(RECIPES, sep="\t")
+    ratings = np.full((52, 88), MISSING)
+    people = pd.factorize(table["participant"])[0]
+    recipes = pd.factorize(table["recipeid"] + " " + table["condition"])[0]
+    ratings[recipes, people] = table["overall"] - 1
+    units = [row[row != MISSING] for row in ratings]
+    within = sum(np.sum(u[:, None] != u) / (len(u) - 1) for u in units)
+    everything = np.concatenate(units)
+    n = len(everything)
+    expected = np.sum(everything[:, None] != everything) / (n - 1)
+    alpha = alpha_interval(ratings, np.random.default_rng(0))
+    assert n == len(table) == 1056
+    assert alpha.value == pytest.approx(1 - within / expected)
+    assert 0 < alpha.low < alpha.value < alpha.high < 0.2
 
 
 def test_fleiss_example():

@@ -46,6 +46,48 @@ def test_multi_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_tables_of_several_classes_an_item(tmp_path: Path, ending: str) -> None:
+    table = pd.DataFrame(
+        {
+            "label_b": [0, 1],
+            "logit_a": [2.0, -1.0],
+            "label_a": [1, 1],
+            "logit_b": [0.0, 3.0],
+            "site": ["x", "y"],
+        }
+    )
+    path = tmp_path / f"several.{ending}"
+    table.to_csv(path, index=False) if ending == "csv" else table.to_parquet(path)
+    found = read_predictions(path)
+    assert found.multi_label
+    assert found.classes == ("a", "b")
+    assert found.targets.tolist() == [[1, 0], [1, 1]]
+    assert list(found.slices) == ["site"]
+    np.testing.assert_allclose(found.proba, 1 / (1 + np.exp([[-2.0, 0], [1, -3]])))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label_a": [1, 0]}, r"found no column 'label_b'; expected one with 0 or 1 for each of 2 classes"),
+        ({"label_a": [1, 0], "label_b": [2, 0]}, r"labels of row 0 are .*; expected 0 or 1 for every class"),
+        (
+            {"label_a": [1, 0], "label_b": [0.5, 0]},
+            r"labels of row 0 are .*; expected 0 or 1 for every class",
+        ),
+        ({"label_a": [1, 0], "label_b": [1, 0], "label": ["a", "b"]}, "found the columns"),
+    ],
+)
+def test_bad_labels_of_several_classes_are_refused(
+    tmp_path: Path, columns: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "several.csv"
+    pd.DataFrame({"prob_a": [0.5, 0.2], "prob_b": [0.5, 0.9], **columns}).to_csv(path, index=False)
+    with pytest.raises(InputError, match=message):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_tables_keep_class_names_as_text(tmp_path: Path, ending: str) -> None:
     table = pd.DataFrame(
         {
