@@ -19,6 +19,7 @@ from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.selection import PoolScores
 from plumbline_backend.domain.types import Interval
 from plumbline_backend.evaluation import StreamEvaluation, evaluate_on_stream
+from plumbline_backend.heads.carried import carried
 from plumbline_backend.heads.making import load_head, make_head
 from plumbline_backend.heads.network import Network
 from plumbline_backend.ingest import load_stream_order
@@ -144,16 +145,17 @@ def new_head(
 
 
 def previous_head(spec: Mapping[str, Any], n_features: int) -> Head | None:
-    """The last head, as a start for the next, when it has the same kind, classes and features."""
+    """The last head, as a start for the next, when it has the same kind and features; of other classes where its rows
+    can be carried over."""
     if spec["warm_start"] is None:
         return None
     folder = Path(spec["models"]) / spec["warm_start"]
     described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    if described["classes"] != spec["classes"]:
-        return None
     previous = load_head(folder)
-    same = previous.name == spec["head"] and previous.width_ == n_features
-    return previous if same else None
+    if previous.name != spec["head"] or previous.width_ != n_features:
+        return None
+    found: Head | None = carried(previous, described["classes"], spec["classes"])
+    return found
 
 
 def _measure(spec: Mapping[str, Any], head: Head, features: FeatureMatrix) -> StreamEvaluation:
