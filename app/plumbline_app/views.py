@@ -64,6 +64,7 @@ READS = frozenset(
 PARTS: dict[str, frozenset[str]] = {
     "heads": frozenset(
         {"comparison", "chosen", "seconds", "options", "old_and_new", "tunable", "settings"}
+        | {"explained", "just_added"}
         | {"recipe", "variants", "cannot", "domain_columns", "judged_columns"}
     ),
     "loop": frozenset(

@@ -17,7 +17,7 @@ import numpy as np
 from plumbline_backend.domain.asking import Ranking
 from plumbline_backend.domain.ports import Head
 from plumbline_backend.domain.selection import PoolScores
-from plumbline_backend.domain.types import Interval
+from plumbline_backend.domain.types import Interval, Positions
 from plumbline_backend.evaluation import StreamEvaluation, evaluate_on_stream
 from plumbline_backend.heads.carried import carried
 from plumbline_backend.heads.making import load_head, make_head
@@ -45,6 +45,8 @@ SCORE_ROWS = 65_536
 """Items scored at a time: 100 MB of float32 features at 384 columns."""
 UNLABELLED = 5_000
 """Items without a label that a transductive head looks at: its graph over them takes about a second."""
+TRAINED_ON = "trained_on.npy"
+"""Positions of the items that a head was fitted on, kept for heads that explain their answers by them."""
 
 Report = Callable[[float, str], None]
 
@@ -58,7 +60,7 @@ def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     pool = Pool.open(Path(spec["pool"]))
     report(0.05, "training")
     with phases("fit"):
-        head, recipe = _fit(spec, pool)
+        head, recipe, trained_on = _fit(spec, pool)
     report(0.2, "calibrating")
     with phases("calibrate"):
         measured = _measure(spec, head, pool.features)
@@ -70,7 +72,10 @@ def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     with phases("pace"):
         paced = _pace(spec, head, measured, pool)
     metrics = {**_metrics(spec, head, measured, phases), "pace": paced.summary, "recipe": recipe}
-    return {"folder": write_model(spec, head, scores, ranking, metrics, paced), "metrics": metrics}
+    return {
+        "folder": write_model(spec, head, scores, ranking, metrics, paced, trained_on),
+        "metrics": metrics,
+    }
 
 
 class Phases:
@@ -87,10 +92,11 @@ class Phases:
 
 
 class Fitted(NamedTuple):
-    """A head that has learned, and what became of the recipe (its options, and facts for people)."""
+    """A head that has learned, what became of the recipe (its options, and facts for people), and on which items."""
 
     head: Head
     recipe: dict[str, Any]
+    items: Positions
 
 
 def _fit(spec: Mapping[str, Any], pool: Pool, with_pseudo: bool = True) -> Fitted:
@@ -114,7 +120,7 @@ def _fit(spec: Mapping[str, Any], pool: Pool, with_pseudo: bool = True) -> Fitte
     facts = dict(ready.facts)
     if allowing_for(recipe, spec["added"], spec["head"]) != recipe:
         facts["n_just_added"] = len(spec["added"])
-    return Fitted(head, {"options": recipe.changed(), "facts": facts})
+    return Fitted(head, {"options": recipe.changed(), "facts": facts}, rows.items)
 
 
 def _checkpoint(models: Path) -> Path:
@@ -249,8 +255,10 @@ def write_model(
     ranking: Ranking,
     metrics: Mapping[str, Any],
     paced: Round | None,
+    trained_on: Positions | None = None,
 ) -> str:
-    """The new folder under `models`, complete at once; its name. paced: None without a pace."""
+    """The new folder under `models`, complete at once; its name. paced: None without a pace. trained_on: the rows that
+    the head explains its answers by, where it does."""
     models = Path(spec["models"])
     name = f"v{spec['version']:06d}-{uuid.uuid4().hex[:8]}"
     half_done = models / f".{name}"
@@ -262,6 +270,8 @@ def write_model(
     save_ranking(half_done, ranking)
     if paced is not None:
         save_round(half_done, paced)
+    if trained_on is not None and hasattr(head, "explain"):
+        np.save(half_done / TRAINED_ON, trained_on)
     described = {"classes": spec["classes"], "metrics": metrics}
     (half_done / "model.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     _flush(half_done)

@@ -44,7 +44,6 @@ from plumbline_backend.registry import KINDS
 from plumbline_backend.settings import Settings
 from plumbline_backend.store import Store
 from plumbline_backend.training.asking import told_of
-from plumbline_backend.training.grown import just_added
 from plumbline_backend.training.recipe import Recipe
 
 
@@ -182,7 +181,6 @@ class Loop:
             "head": self.head,
             "head_settings": self.head_settings,
             "known": self.known_to_head(),
-            "added": self.just_added(),
             **told_of(self.recipe, self.answers, question, classes, self._store.models.list(question.id)),
             "pace": self.pacing.for_fit(question, newest, classes),
             "ranking_length": self.ranking_length,
@@ -332,14 +330,6 @@ class Loop:
         named = {c.id: f"{c.name}. {c.description}" for c in question.classes}
         texts = [named[class_id] for class_id in trained]
         return {"l2": self._settings["head_l2"] or None, "seed": self.seed, "class_texts": texts}
-
-    def just_added(self) -> list[str]:
-        """Classes that were added since the first training and have far fewer labels than the others yet."""
-        models = self._store.models.list(self._question_id)
-        if not models or not self.kind.also_a_choice:
-            return []
-        training, classes = self.answers.training(self.question())
-        return list(just_added(training.targets, classes, models[-1].metrics["active"]))
 
     @property
     def stream_share(self) -> float:

@@ -13,6 +13,7 @@ from plumbline_backend import report
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.intervals import wilson
 from plumbline_backend.domain.types import Interval, Job, ModelVersion
+from plumbline_backend.explanations import Explanation, explained
 from plumbline_backend.heads.base import Cost
 from plumbline_backend.heads.making import head_class, make_head, settings_of
 from plumbline_backend.heads.memory import free_mib
@@ -23,7 +24,7 @@ from plumbline_backend.registry import HEADS
 from plumbline_backend.training.asking import told_of
 from plumbline_backend.training.doubt import LEAST_TRUSTED
 from plumbline_backend.training.gather import probability_columns
-from plumbline_backend.training.grown import allowing_for
+from plumbline_backend.training.grown import added_classes, allowing_for
 from plumbline_backend.training.recipe import AGGREGATIONS, CHOICES, LABELS, Recipe
 
 if TYPE_CHECKING:
@@ -142,6 +143,16 @@ class ProjectHeads:
         )
         loop.fit_soon()
 
+    def just_added(self) -> list[str]:
+        """Classes added since the first training that have far fewer labels than the others yet."""
+        project = self._project
+        project.loop.answers.refresh()
+        return added_classes(project.loop.answers, project.question(), project.models())
+
+    def explained(self, position: int) -> Explanation | None:
+        """The newest model's answer to an item by labelled items, where its head decides by such."""
+        return explained(self._project, position)
+
     def judged_columns(self) -> list[str]:
         """Columns that hold a judge's probability for each trained class; empty where there are none."""
         _, classes = self._project.loop.answers.training(self._project.question())
@@ -207,7 +218,7 @@ class ProjectHeads:
         if asked.soft == "teacher":
             asked = replace(asked, soft="none", soft_loss="cross_entropy")
         followed = Recipe() if self.cannot(head, asked) else asked
-        return allowing_for(followed, self._project.loop.just_added(), head)
+        return allowing_for(followed, self.just_added(), head)
 
     def _check_material(self, recipe: Recipe) -> None:
         """Raises InputError where the project has nothing that the recipe could learn from."""

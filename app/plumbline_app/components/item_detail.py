@@ -15,6 +15,7 @@ from plumbline_app.components.grid import Grid, grid_column
 from plumbline_app.components.import_review import cell
 from plumbline_app.components.layout import card, line
 from plumbline_app.components.model_tables import when
+from plumbline_app.components.reasons import reasons_view
 from plumbline_app.components.words import heading
 from plumbline_app.item_view import TEXT_LIMIT, image_url
 from plumbline_backend.domain.types import Item, Judgement, Question
@@ -57,6 +58,7 @@ def item_detail(
         *_pictures(project, item),
         *_texts(project, item),
         _fields(project, item, answering),
+        *([] if answering else _reasons(project, item)),
         *([_history(project, item)] if with_history else []),
     )
 
@@ -80,6 +82,12 @@ def _fields(project: Project, item: Item, answering: bool) -> Viewable:
     hidden = {"image", "features", "text", "ignore"} | ({"label"} if answering else set())
     shown = [c.name for c in project.pool.columns if c.role not in hidden]
     return html_pane(facts((name, cell(item.fields.get(name)) or "–") for name in shown))
+
+
+def _reasons(project: Project, item: Item) -> list[Viewable]:
+    """Why the model answers as it does; nothing where its head does not decide by labelled items."""
+    found = project.heads.explained(item.position)
+    return [] if found is None or not found.reasons else [reasons_view(project, found)]
 
 
 def _history(project: Project, item: Item) -> Viewable:

@@ -14,6 +14,7 @@ from plumbline_app.components.grid import Grid, GridColumn, grid_column
 from plumbline_app.components.import_review import cell
 from plumbline_app.components.item_detail import item_detail
 from plumbline_app.components.layout import fill, line, place, stack
+from plumbline_app.components.reasons import PAGE_ROWS
 from plumbline_app.components.words import notice, sentence
 from plumbline_app.item_view import image_url
 from plumbline_app.theme import SPACE_PX
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from plumbline_backend.project import Project
     from plumbline_backend.standing import LabelledState
 
-PAGE_ROWS = 50
 SHOWN_AT_FIRST = 6
 DETAIL_PX = 400
 NO_CLASS = "#808080"
@@ -88,6 +88,7 @@ class PoolTable(Viewer):
         )
         self._detail.styles = {"flex": f"0 0 {DETAIL_PX}px", "min-width": "0"}
         both = line(table, self._detail, **{"flex-wrap": "nowrap", "align-items": "flex-start"})
+        table.align = self._detail.align = "start"  # the longer one would push the other down
         filters = line(self._search, self._state, self._label, self._column, self._value)
         return stack(filters, self._columns, both)
 

@@ -36,7 +36,7 @@ class KNearest(ProgramHead):
     )
     MAX_CLASSES = MAX_CLASSES
     SETTINGS = ("k",)
-    ARRAYS = ("anchors_", "values_", "lift_")
+    ARRAYS = ("anchors_", "values_", "lift_", "rows_")
     FACTS = ("k_", "left_out_accuracy_")
 
     def __init__(self, k: int = 0) -> None:
@@ -56,6 +56,8 @@ class KNearest(ProgramHead):
         items = within_limit(labelled(features, targets, n_classes, sample_weight), self.name, MAX_CLASSES)
         self.anchors_, self.lift_ = items.features.astype(np.float64), np.array([lift(items)])
         self.values_ = votes(items)
+        weight = np.ones(len(features)) if sample_weight is None else np.asarray(sample_weight)
+        self.rows_ = np.flatnonzero(weight > 0).astype(np.int64)
         self.width_ = items.features.shape[1]
         n = len(items.features)
         self.k_, self.left_out_accuracy_ = min(self.k, n), None
@@ -72,11 +74,12 @@ class KNearest(ProgramHead):
         return (moved, near, *log_shares(self.k_, len(self.anchors_), self.values_.shape[1]))
 
     def explain(self, item: NDArray[np.floating[Any]]) -> list[tuple[int, float]]:
-        """(row among the labelled items, share of the vote) of the items that decide about one (d,) item."""
+        """(row of fit's features, share of the vote) of the items that decide about one (d,) item."""
         distance = ((self.anchors_ - item) ** 2).sum(axis=1) + float(self.lift_[0])
         nearest = np.argsort(distance, kind="stable")[: self.k_]
         weight = 1 / distance[nearest]
-        return [(int(i), float(w)) for i, w in zip(nearest, weight / weight.sum(), strict=True)]
+        shares = weight / weight.sum()
+        return [(int(self.rows_[i]), float(share)) for i, share in zip(nearest, shares, strict=True)]
 
     @classmethod
     def estimate(cls, n: int, d: int, k: int) -> Cost:

@@ -9,6 +9,7 @@ from typing import Any
 from plumbline_backend.answers import Answers
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.domain.types import ModelVersion, Question
+from plumbline_backend.training.grown import added_classes
 from plumbline_backend.training.recipe import AGGREGATIONS, Recipe
 
 
@@ -19,7 +20,8 @@ def told_of(
     classes: Sequence[str],
     models: Sequence[ModelVersion],
 ) -> dict[str, Any]:
-    """ "recipe" and what `gather` takes, as JSON. classes: ids in the order of the targets; models: any order.
+    """ "recipe", "added" (classes that are new) and what `gather` takes, as JSON. classes: ids in the order of the
+    targets; models: any order.
 
     Raises InputError when the recipe names a version that does not exist.
     """
@@ -34,6 +36,7 @@ def told_of(
             trusted.append(item)
     return {
         "recipe": recipe.changed(),
+        "added": added_classes(answers, question, models),
         "class_names": [names[class_id] for class_id in classes],
         "votes": votes,
         "ratings": _ratings(answers, question, classes) if recipe.soft in AGGREGATIONS else [],

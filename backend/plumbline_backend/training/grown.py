@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.answers import Answers
+from plumbline_backend.domain.types import ModelVersion, Question
 from plumbline_backend.heads.making import settings_of
 from plumbline_backend.training.recipe import AUTOMATIC, Recipe
 
@@ -15,6 +17,15 @@ FAR_FEWER = 0.25
 """Share of the old classes' median labels below which an added class counts as new. With 5 labels beside 100 an
 allowance for frequencies finds .878 of the new classes instead of .580, and .949 instead of .964 of the old ones
 (clinc150, MiniLM)."""
+
+
+def added_classes(answers: Answers, question: Question, models: Sequence[ModelVersion]) -> list[str]:
+    """The question's classes that were just added. models: any order; none is new before the first."""
+    training, classes = answers.training(question)
+    if not models or training.targets.ndim > 1:
+        return []
+    first = min(models, key=lambda model: model.version)
+    return list(just_added(training.targets, classes, first.metrics["active"]))
 
 
 def just_added(

@@ -83,7 +83,7 @@ def test_an_added_class_is_found_until_it_has_labels_of_its_own(project: Project
     assert trained(project)[:2] == (0.0, None)
     project.add_class("star", by="ann")
     label(project, 2, 5)
-    assert project.loop.just_added() == [project.question().active[2].id]
+    assert project.heads.just_added() == [project.question().active[2].id]
     adjust, n_new, found = trained(project)
     assert (adjust, n_new) == (1.0, 1)
     project.heads.choose("linear_softmax", recipe={"class_prior": 0.0})
