@@ -49,7 +49,8 @@ def test_the_pytest_file_runs_green_without_plumbline(graded, tmp_path, bare_pyt
     folder = graded.export("pytest", tmp_path / "checks")
     assert sorted(path.name for path in folder.iterdir()) == ["outputs.json", "test_outputs.py"]
     assert (
-        subprocess.run([bare_python, "-c", "import plumbline_backend"], capture_output=True).returncode == 1
+        subprocess.run([bare_python, "-I", "-c", "import plumbline_backend"], capture_output=True).returncode
+        == 1
     )
     done = run_tests(bare_python, folder)
     assert done.returncode == 0, done.stdout + done.stderr
