@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,7 @@ def test_an_import_that_dies_with_the_server_is_told_and_begun_again(
     page.get_by_label("Role of column size").select_option("metadata")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
     restarted(own_server, (page,), signal.SIGKILL)
     expect(page.get_by_text("Nothing was imported")).to_be_visible()
     page.get_by_role("button", name="Look at the file again").click()
