@@ -116,7 +116,9 @@ export class LabelCard {
     }, training || behind ? POLL_MS : POLL_IDLE_MS);
   }
 
+  // An answer of the server may have been overtaken by one with newer classes; the newest are kept.
   #setQuestion(question) {
+    if (question.version < (this.question?.version ?? 0)) return;
     this.question = question;
     this.title.textContent = question.text;
     this.answers.setClasses(question.classes);

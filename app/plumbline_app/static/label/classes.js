@@ -108,10 +108,12 @@ export class ClassEditor {
 
   async #add(event) {
     event.preventDefault();
-    const names = this.newName.value.split("\n").map((name) => name.trim()).filter(Boolean);
+    const written = this.newName.value;
+    const names = written.split("\n").map((name) => name.trim()).filter(Boolean);
     for (const name of names) if (!(await this.#send({ kind: "add", name }))) return;
-    this.newName.value = "";
-    this.newName.focus();
+    if (this.newName.value === written) this.newName.value = "";
+    const elsewhere = this.rows.getRootNode().activeElement;
+    if (!this.rows.contains(elsewhere)) this.newName.focus(); // who types into a row by now goes on there
   }
 
   // One edit after the other: two at once would be made on the same version, and the later one refused.
