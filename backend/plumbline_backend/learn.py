@@ -40,6 +40,7 @@ from plumbline_backend.training.gather import gather
 from plumbline_backend.training.grown import allowing_for
 from plumbline_backend.training.prepare import prepare
 from plumbline_backend.training.recipe import Recipe
+from plumbline_backend.training.reproducible import reproducible
 
 SCORE_ROWS = 65_536
 """Items scored at a time: 100 MB of float32 features at 384 columns."""
@@ -59,7 +60,7 @@ def fit_head(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     phases = Phases()
     pool = Pool.open(Path(spec["pool"]))
     report(0.05, "training")
-    with phases("fit"):
+    with phases("fit"), reproducible(spec["deterministic"]):
         head, recipe, trained_on = _fit(spec, pool)
     report(0.2, "calibrating")
     with phases("calibrate"):
@@ -152,8 +153,8 @@ def new_head(
 
 def previous_head(spec: Mapping[str, Any], n_features: int) -> Head | None:
     """The last head, as a start for the next, when it has the same kind and features; of other classes where its rows
-    can be carried over."""
-    if spec["warm_start"] is None:
+    can be carried over. None where trainings must not depend on earlier ones."""
+    if spec["warm_start"] is None or spec["deterministic"]:
         return None
     folder = Path(spec["models"]) / spec["warm_start"]
     described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -229,6 +230,7 @@ def _metrics(
         "head": spec["head"],
         "head_settings": dict(spec["head_settings"]),
         "head_facts": dict(head.facts()),
+        "deterministic": spec["deterministic"],
         "l2": head.facts().get("l2", spec["known"]["l2"]),
         "classes": spec["classes"],
         "active": spec["active"],

@@ -181,6 +181,7 @@ class Loop:
             "head": self.head,
             "head_settings": self.head_settings,
             "known": self.known_to_head(),
+            "deterministic": self._settings["deterministic"],
             **told_of(self.recipe, self.answers, question, classes, self._store.models.list(question.id)),
             "pace": self.pacing.for_fit(question, newest, classes),
             "ranking_length": self.ranking_length,

@@ -85,6 +85,12 @@ TABLE: tuple[Setting, ...] = (
         0.0,
         1e6,
     ),
+    Setting(
+        "deterministic",
+        False,
+        "yes or no",
+        "Train on one thread and from nothing, so that the same labels give bit for bit the same head; slower",
+    ),
     Setting("ranking_length", 2000, "items", "Items kept from each ranking of the pool", 20, 100_000),
     Setting(
         "lease_ttl_s", 900.0, "seconds", "How long an item stays promised to one browser tab", 5.0, 86_400.0

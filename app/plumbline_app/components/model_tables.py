@@ -89,6 +89,7 @@ def training_facts(model: ModelVersion, temperature_note: str) -> list[tuple[str
         ("Head", " ".join([metrics.get("head", "linear_softmax"), *_settings(metrics)])),
         *_recipe(metrics),
         *_head_facts(metrics),
+        *([("Deterministic", "yes, on one thread and from nothing")] if metrics.get("deterministic") else []),
         *phases,
         ("Together", f"{sum(seconds.values()):.3f} s"),
         *([] if metrics.get("l2") is None else [("Penalty (L2)", f"{metrics['l2']:.4g}")]),

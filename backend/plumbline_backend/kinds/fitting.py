@@ -17,6 +17,7 @@ from plumbline_backend.pool.matrix import FeatureMatrix
 from plumbline_backend.pool.pool import Pool
 from plumbline_backend.ranking import Model, rank_pool
 from plumbline_backend.registry import KINDS
+from plumbline_backend.training.reproducible import reproducible
 
 
 def fit_kind(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
@@ -24,7 +25,7 @@ def fit_kind(spec: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     kind: Kind = KINDS.get(spec["kind"])()
     phases, pool = Phases(), Pool.open(Path(spec["pool"]))
     report(0.05, "training")
-    with phases("fit"):
+    with phases("fit"), reproducible(spec["deterministic"]):
         head = _fit(spec, pool.features)
     report(0.2, "calibrating")
     with phases("calibrate"):
@@ -71,6 +72,7 @@ def _metrics(spec: Mapping[str, Any], head: Head, measured: Measured, phases: Ph
         "head": spec["head"],
         "head_settings": dict(spec["head_settings"]),
         "head_facts": dict(head.facts()),
+        "deterministic": spec["deterministic"],
         "l2": head.facts().get("l2", spec["known"]["l2"]),
         "classes": spec["classes"],
         "active": spec["active"],
