@@ -49,8 +49,11 @@ def squared_error(cells: Cells, n_bins: int = N_BINS, debiased: bool = True) -> 
     return float((count * (gap**2 - noise)).sum() / cells.n)
 
 
-def ece_sweep(cells: Cells) -> float:
-    """ECE over as many equal-mass bins as keep the bins' accuracies in ascending order. Source: Roelofs et al. 2022."""
+def ece_sweep(cells: Cells, most_bins: float = float("inf")) -> float:
+    """ECE over as many equal-mass bins as keep the bins' accuracies in ascending order, up to `most_bins`.
+
+    Source: Roelofs et al. 2022.
+    """
     n = cells.n
     if not n:
         return float("nan")
@@ -58,7 +61,7 @@ def ece_sweep(cells: Cells) -> float:
     before = np.append(0.0, ends)
     right, gap = np.append(0.0, np.cumsum(cells.right)), np.append(0.0, np.cumsum(cells.gap))
     found, n_bins = abs(gap[-1]) / n, 2
-    while n_bins <= n:
+    while n_bins <= min(n, most_bins):
         edges = np.zeros(n_bins + 1, dtype=np.int64)
         edges[1:] = np.searchsorted(ends, n * np.arange(1, n_bins + 1) / n_bins - 1e-9) + 1
         edges = edges[np.append(True, edges[1:] > edges[:-1])]

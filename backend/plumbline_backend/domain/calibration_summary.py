@@ -172,7 +172,8 @@ def _resolution(cells: Cells, drawn: Worlds, rng: np.random.Generator) -> Figure
     """A spread of accuracies, to which noise adds as it adds to an error: tests are inverted from no spread on.
 
     A bootstrap held the truth in 91 % of 241 samples of a WideResNet's answers (n = 300) and lay above it in 7 %; this
-    way, at 1.96 spreads, in 96 to 97 %: the estimate is itself spread by noise, so its samples vary a little too much.
+    way it is held in 95 % as given and in 94 % after temperature scaling (500 samples, n = 500). `wider` is below 1
+    since the estimate is itself spread by noise: at 1.0 it was 96 and 97 % (250 samples, n = 300).
     """
     measure = _part("resolution")
     found = error_figure(measure, cells, flat_worlds(cells, rng), wider=0.95)
@@ -201,11 +202,14 @@ def _spread_within(cells: Cells, drawn: Worlds) -> Figure:
     return _with_null(interval, float(null))
 
 
+_fast_sweep = partial(errors.ece_sweep, most_bins=128)
+"""Simulated answers whose accuracies are 0 and 1 ascend over a thousand bins, which took 14 of the 17 CPU seconds of a
+page of 10,000 x 1,000 probabilities."""
 _fast_smooth = partial(errors.smooth_ece, n_grid=512, n_halvings=14)
 _ERRORS: Mapping[str, tuple[Measure, Measure | None, Measure | None]] = {
     "ece": (errors.ece, None, None),
     "ece_equal_width": (errors.ece_equal_width, None, None),
-    "ece_sweep": (errors.ece_sweep, None, None),
+    "ece_sweep": (_fast_sweep, None, errors.ece_sweep),
     "smooth_ece": (_fast_smooth, None, errors.smooth_ece),
     "debiased_squared_error": (errors.squared_error, partial(errors.squared_error, debiased=False), None),
     "corp_miscalibration": (errors.corp_miscalibration, None, None),

@@ -99,6 +99,15 @@ def exact_smooth(cells: Cells, width: float) -> float:
     return float(np.trapezoid(np.abs(total), t[:, 0]))
 
 
+def test_the_sweep_ends_at_the_most_bins() -> None:
+    """Wrong below one half, right above: accuracies ascend over any number of bins; two bins are .25 off each."""
+    confidence = (np.arange(40) + 0.5) / 40
+    cells = cells_of(confidence, confidence > 0.5)
+    assert errors.ece_sweep(cells, most_bins=1) == pytest.approx(0)
+    assert errors.ece_sweep(cells, most_bins=2) == pytest.approx(0.25)
+    assert errors.ece_sweep(cells) == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize("ones", [0.0, 0.25, 1.0])
 def test_smooth_ece_is_its_definition_also_with_mass_at_one(ones: float) -> None:
     cells = sample(n=300, ones=ones)

@@ -144,6 +144,40 @@ def test_degenerate_input_is_shown_with_what_is_wrong_with_it(given: Predictions
     assert note in as_html(view)
 
 
+@pytest.mark.parametrize(
+    ("said", "carried", "note"),
+    [
+        ([0.9, 0.1], [1, 0], "accuracy"),
+        ([0.9, 0.1], [0, 1], "accuracy"),
+        ([0.7, 0.7], [0, 0], "every answer is wrong"),
+        ([0.7, 0.7], [1, 1], "every answer is right"),
+        ([0.7, 0.7], [1, 0], "every confidence is 0.7"),
+        ([1.0, 0.0], [1, 0], "accuracy"),
+    ],
+)
+def test_degenerate_input_of_several_classes_is_shown(said: list, carried: list, note: str) -> None:
+    """30 items alike: the accuracy is the share of the two classes that is said rightly, yes from one half on."""
+    given = from_proba("judge", np.tile(said, (30, 1)), np.tile(carried, (30, 1)))
+    view = report_of(run(given, ["temperature", "isotonic"]))
+    assert json.dumps(view, allow_nan=False)
+    right = np.mean((np.array(said) >= 0.5) == np.array(carried))
+    assert view["before"]["accuracy"]["value"] == right
+    assert view["before"]["accuracy"]["n"] == 15
+    assert any(each.startswith("n = 15 is too small") for each in view["notes"])
+    if note != "accuracy":
+        assert any(note in each for each in view["notes"])
+
+
+def test_a_thousand_classes_are_shown_one_by_one() -> None:
+    draw = np.random.default_rng(0)
+    logits = draw.normal(scale=4, size=(200, 1000))
+    targets = np.where(draw.random(200) < 0.5, logits.argmax(axis=1), draw.integers(1000, size=200))
+    view = report_of(run(from_logits("many", logits, targets), ["temperature"]))
+    assert json.dumps(view, allow_nan=False)
+    assert view["n_classes"] == len(view["states"]["as given"]["classes"]) == 1000
+    assert sum(n for n, *_ in view["states"]["as given"]["classes"]) == 100
+
+
 def test_an_unknown_calibrator_is_refused_before_work() -> None:
     with pytest.raises(InputError, match="did you mean 'isotonic'"):
         run(made(60), ["isotonik"])
