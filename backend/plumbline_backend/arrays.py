@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ _lock = threading.Lock()
 
 def load_array(path: Path, mapped: bool = False) -> NDArray[Any]:
     """The array of an .npy file; mapped: read-only on disk. Raises what `numpy.load` does; pickles are refused."""
-    mode = "r" if mapped else None
+    mode: Literal["r"] | None = "r" if mapped else None
     array: NDArray[Any] = _read(lambda: np.load(path, mmap_mode=mode, allow_pickle=False))
     return array
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbline_backend.arrays import load_array
 from plumbline_backend.domain.calibration_slices import slice_parts
 from plumbline_backend.domain.calibration_summary import Summary, summarise, summarise_labels
 from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
@@ -49,7 +50,7 @@ def slice_summary(view: Mapping[str, Any], state: str, column: str, words: str) 
     paths.append(folder / view["part_files"][column])
     if not all(path.is_file() for path in paths):
         raise NotFoundError("these items were measured anew since; open the page again, or press Measure")
-    targets, proba, part = (np.load(path, mmap_mode="r") for path in paths)
+    targets, proba, part = (load_array(path, mapped=True) for path in paths)
     rows = np.flatnonzero(part == list(parts[column]).index(words))
     make = summarise_labels if targets.ndim == 2 else summarise
     return make(np.ascontiguousarray(proba[rows]), np.asarray(targets[rows]), np.random.default_rng(0))
