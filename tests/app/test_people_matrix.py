@@ -55,7 +55,7 @@ NEEDS: dict[str, list[str]] = {
             for what in ("items", "items.jsonl", "items/1", "item-by-key", "shift", "jobs", "jobs/1")
         ),
         *(f"GET {V1}/{what}" for what in ("judgements", "judges", "question", "status", "models")),
-        *(f"GET {V1}/{what}" for what in ("models/newest", "predictions.jsonl")),
+        *(f"GET {V1}/{what}" for what in ("models/newest", "predictions.jsonl", "heads")),
         f"POST {V1}/predictions",
         *(f"GET {GRADING}/{what}" for what in ("alignment", "criteria", "judges", "judges/1/verdicts")),
     ],
@@ -81,6 +81,7 @@ NEEDS: dict[str, list[str]] = {
         *(f"POST {API}/label/{what}" for what in ("classes", "strategy")),
         f"POST {API}/grade/criteria",
         f"POST {V1}/fit",
+        f"POST {V1}/head",
         f"POST {V1}/judges",
         f"POST {V1}/judges/1/judgements",
         f"POST {V1}/jobs/1/cancel",
