@@ -11,6 +11,8 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,19 +138,44 @@ def best_chooser(pool: JudgedPool) -> Choose:
 
 
 def set_chooser(pool: JudgedPool) -> Choose:
-    """The smallest set within the limits, else the best judge, as a set in use is found again by the report."""
+    """The smallest set within the limits, else the best judge, as a set in use is found again by the report.
+
+    Sets of up to three are tried one and all, as it is asked a hundred thousand times; `choose_set` finds larger ones.
+    """
     everywhere = np.ones(len(pool.bad), dtype=bool)
     candidates = [Candidate(j, row, everywhere) for j, row in enumerate(pool.failed)]
 
     def choose(grades: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
         if not (grades == BAD).any() or not (grades == GOOD).any():
             return None
-        found = choose_set(candidates, grades, MIN_COVERAGE, MAX_FFR, explain=False)
-        best = None if found.feasible else best_of(candidates, grades)
-        ids = list(found.ids) if found.feasible else [best] if best is not None else []
+        ids = small_set(pool.failed[:, grades == BAD], pool.failed[:, grades == GOOD])
+        if ids is None:
+            found = choose_set(candidates, grades, MIN_COVERAGE, MAX_FFR, explain=False)
+            best = None if found.feasible else best_of(candidates, grades)
+            ids = list(found.ids) if found.feasible else [best] if best is not None else []
         return (pool.failed[ids].any(axis=0), everywhere) if ids else None
 
     return choose
+
+
+def small_set(on_bad: NDArray[np.bool_], on_good: NDArray[np.bool_]) -> list[int] | None:
+    """The first smallest set of at most three judges within the limits; None where there is none. At most 62 grades."""
+    wanted = int(np.ceil(MIN_COVERAGE * on_bad.shape[1] - 1e-9))
+    allowed = int(np.floor(MAX_FFR * on_good.shape[1] + 1e-9))
+    bits = [rows.astype(np.int64) @ (1 << np.arange(rows.shape[1])) for rows in (on_bad, on_good)]
+    for size in (1, 2, 3):
+        sets = sets_of(len(on_bad), size)
+        caught, spoilt = (np.bitwise_count(np.bitwise_or.reduce(each[sets], axis=1)) for each in bits)
+        fits = np.flatnonzero((caught >= wanted) & (spoilt <= allowed))
+        if len(fits):
+            return [int(judge) for judge in sets[fits[0]]]
+    return None
+
+
+@cache
+def sets_of(n: int, size: int) -> NDArray[np.int64]:
+    """(n_sets, size) every set of so many of n judges."""
+    return np.array(list(combinations(range(n), size)), dtype=np.int64)
 
 
 def told(found: Sequence[Shown], names: Sequence[str]) -> dict[str, Any]:

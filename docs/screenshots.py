@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "browser"))
 from pages import answer_digits
 
 from conftest import Server, person_context
+from plumbline_backend.grading import GradingProject
+from plumbline_backend.judges.verdicts import FAILED
 from plumbline_backend.people.passwords import hash_password
 from plumbline_backend.simulation.setup import Setup
 from plumbline_backend.simulation.task import OWN_DATA, start_simulation
@@ -68,6 +70,10 @@ REVIEWS = [
     for said in ("came two weeks late", "is well made", "was smaller than the picture", "stopped after a day")
     for more in ("Nobody answered my letter.", "For the price I am content.", "I would buy it again.")
 ]
+MODEL = "scripted"
+"""Answers by rules, as the language model of the grading pages."""
+SIGNED = "def check(output, context):\n    return 'Your Fernweh team' in output\n"
+N_GRADED = 48
 SIMULATED = ("random", "margin", "typical_then_margin")
 
 PAGES: Mapping[str, str] = {
@@ -89,6 +95,7 @@ PAGES: Mapping[str, str] = {
     "grade": "/p/replies-to-customers/grade",
     "judges": "/p/replies-to-customers/judges",
     "alignment": "/p/replies-to-customers/alignment",
+    "validators": "/p/replies-to-customers/validators",
 }
 LOGIN: Mapping[str, str] = {"login": "/login", "people": "/p/several/people", "audit": "/audit"}
 """Pages of a server with a login; the first is seen before it."""
@@ -97,6 +104,10 @@ EMPTY: Mapping[str, str] = {
     "label_table": "/p/wine/label",
     "model_empty": "/p/wine/model",
     "export_empty": "/p/wine/export",
+    "grade_empty": "/p/outputs/grade",
+    "judges_empty": "/p/outputs/judges",
+    "alignment_empty": "/p/outputs/alignment",
+    "validators_empty": "/p/outputs/validators",
 }
 
 
@@ -138,16 +149,18 @@ def _with_login(server: Server, everything: Path | None, only: list[str] | None)
 
 
 def _server(folder: Path) -> Server:
-    with open_workspace(folder / "workspace") as workspace:
+    with open_workspace(folder / "workspace", settings={"llm_base_url": MODEL}) as workspace:
         for name in ("wine", "digits", "breast_cancer"):
             workspace.create_demo(name)
         _compared(workspace)
         _kinds(workspace, folder)
-        workspace.create_grading_demo()
+        _graded(workspace.create_grading_demo())
+        _ungraded(workspace, folder)
         setup = Setup(OWN_DATA, budget=60, seeds=5)
         tried = start_simulation(workspace.jobs, workspace.project("wine"), setup, SIMULATED)
         workspace.jobs.wait(tried.id)
     server = Server(folder / "workspace")
+    (server.workspace / "config.toml").write_text(f'llm_base_url = "{MODEL}"\n')
     server.start()
     return server
 
@@ -179,6 +192,42 @@ def _kinds(workspace: Workspace, folder: Path) -> None:
         ids = {c.name: c.id for c in project.question().active}
         for class_name, above in PARENTS.items() if kind == "hierarchical" else ():
             project.edit_class(ids[class_name], by=READER, parent=ids[above])
+
+
+def _graded(project: GradingProject) -> None:
+    """Criteria with their judges, and grades by what those judges fail and one of ten besides."""
+    for key in ("max_words", "no_placeholder", "supported_numbers"):
+        project.add_from_library(key, by=READER, parameters={})
+    signed = project.add_criterion("Signed", "It is signed as 'Your Fernweh team'.", by=READER)
+    project.add_judge(signed.id, "assertion", "signature", {"code": SIGNED})
+    project.add_judge(signed.id, "llm", "Signed: LLM grader", {"grader": "binary"})
+    for judge in project.judges():
+        project.wait(project.run_judge(judge.id))
+    failed = project.verdict_table().as_set() == FAILED
+    grader = project.grader(READER)
+    for turn in range(N_GRADED):
+        ask = project.next_output(grader)
+        if ask is None:
+            break
+        bad = bool(failed[ask.output]) != (turn % 10 == 0)
+        project.grade(
+            output=ask.output,
+            grader=grader,
+            client_uuid=f"grade{turn}",
+            answer="fail" if bad else "pass",
+            note="not as we write" if bad else "",
+            query_id=ask.query_id,
+        )
+
+
+def _ungraded(workspace: Workspace, folder: Path) -> None:
+    """Outputs as they were imported."""
+    file = folder / "outputs.csv"
+    with file.open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out).writerows(
+            [["id", "response"], *([f"r{i:02}", each] for i, each in enumerate(REVIEWS))]
+        )
+    workspace.import_outputs(file, "outputs")
 
 
 def _take(server: Server, everything: Path | None, only: list[str] | None, pages: Mapping[str, str]) -> None:
@@ -224,6 +273,8 @@ def _picture(context: BrowserContext, url: str, path: Path) -> None:
     page.wait_for_load_state("networkidle")
     if url.endswith("/calibration"):
         _measure(page)
+    if url.endswith("/judges"):
+        _open_judge(page)
     for name, words in SHOWN.items():
         if url.endswith(PAGES[name]):
             page.get_by_text(words).first.wait_for(timeout=120_000)
@@ -231,6 +282,17 @@ def _picture(context: BrowserContext, url: str, path: Path) -> None:
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=path)
     page.close()
+
+
+def _open_judge(page: Page) -> None:
+    """Open the last criterion and its first judge, where there are any."""
+    criteria = page.get_by_role("region", name="Criteria", exact=True).locator("tbody tr")
+    criteria.first.wait_for(timeout=60_000)
+    if criteria.count() > 1:
+        name = criteria.last.locator("td").first.inner_text()
+        criteria.last.click()
+        page.get_by_role("region", name=f"Judges of {name}").locator("tbody tr").first.click(timeout=60_000)
+        page.get_by_role("button", name="Run it").wait_for(timeout=60_000)
 
 
 def _measure(page: Page) -> None:

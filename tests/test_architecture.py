@@ -55,6 +55,27 @@ def test_imports_point_downwards(package, forbidden):
     assert offenders(sources(package), forbidden) == []
 
 
+def test_code_from_outside_is_executed_in_the_sandboxs_child_only():
+    """`exec` and `eval` stand in one file, which only the sandbox's own server process imports."""
+    calls = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in sources(package)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("exec", "eval")
+    }
+    sandbox = "plumbline_backend.judges.sandbox"
+    importers = {
+        (path.name, name)
+        for package in PACKAGES
+        for path in sources(package)
+        for name in modules_imported_by(path)
+        if name in (f"{sandbox}.child", f"{sandbox}.server")
+    }
+    assert calls == {"backend/plumbline_backend/judges/sandbox/child.py"}
+    assert importers == {("server.py", f"{sandbox}.child")}
+
+
 def test_only_the_store_knows_sqlalchemy():
     outside = (p for p in sources("backend") if "store" not in p.relative_to(PACKAGES["backend"]).parts)
     assert offenders(outside, ("sqlalchemy", "alembic")) == []

@@ -123,3 +123,34 @@ def test_a_retired_judge_comes_back_on_the_page(shown: JudgesPage, project: Grad
     assert judge.id in [each.id for each in project.judges()]
     assert shown._judge_editor.shows(judge.id)
     assert "Retired" not in text_of(shown._judges)
+
+
+def test_what_is_typed_outlives_the_end_of_a_run(shown: JudgesPage, project: GradingProject) -> None:
+    judge = project.add_judge(None, "assertion", "typed", {"code": CODE})
+    shown._open_judge(judge.id)
+
+    def guidelines() -> Any:
+        return next(
+            each for each in shown._editor.select() if "Guidelines" in str(getattr(each, "label", ""))
+        )
+
+    field, editor = guidelines(), shown._judge_editor
+    field.value = field.value_input = "Half a sentence"
+    editor._code.value = "def check(output, context):\n    return None\n"
+    assert "12 not run yet" in editor._counts.object
+    shown._run(judge.id, False)
+    ended(shown, project)
+    assert (guidelines(), shown._judge_editor) == (field, editor)
+    assert field.value_input == "Half a sentence"
+    assert "return None" in editor._code.value
+    assert "Of 12 outputs: 12 pass." in editor._counts.object  # what is only read is new
+    assert "Every output has a verdict" in editor._estimate.object
+    click(shown._editor, "Save")  # the criterion is drawn anew, as saved; the judge's code stays
+    assert project.overall().guidelines == "Half a sentence"
+    assert guidelines() is not field
+    assert shown._judge_editor is editor
+    guidelines().value_input = "More of it"
+    editor._save()  # and the other way round
+    assert project.judges()[-1].spec["code"].endswith("return None\n")
+    assert shown._judge_editor is not editor
+    assert guidelines().value_input == "More of it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -87,6 +88,27 @@ def test_systems_stand_side_by_side_with_intervals_and_one_order(
     for row in rates.filter(has_text="Short").all():
         expect(row).to_contain_text("65 %")  # 13 of 20
     expect(page.get_by_text("Places: Kemeny, over 2 criteria with a judge.")).to_be_visible()
+    assert watched.wrong == []
+
+
+def test_the_open_judge_has_its_confusion_matrix_and_coefficients(
+    new_context: Contexts, server: Server
+) -> None:
+    watched = opened(new_context, server, "/p/compared/alignment", person="ada")
+    page = watched.page
+    table(page, "Judges").filter(has_text="counts words").click()
+    matrix = table(page, "Confusion matrix of counts words")
+    expect(matrix.nth(0)).to_have_text(re.compile(r"You say bad[1-9]\d*"))
+    expect(matrix.nth(1)).to_have_text(re.compile(r"You say good0([1-9]\d*)\1$"))  # what it fails is bad
+    for name in (
+        "Good outputs passed (TPR)",
+        "Bad outputs failed (TNR)",
+        "Matthews correlation",
+        "Cohen's kappa",
+    ):
+        expect(page.get_by_text(name)).to_be_visible()
+    coefficient = re.compile(rf"^\d\.\d\d \(\d\.\d\d to \d\.\d\d\), n = {N_GRADED}$")
+    expect(page.get_by_text(coefficient)).to_have_count(2)
     assert watched.wrong == []
 
 

@@ -200,6 +200,7 @@ def test_a_budget_a_bar_a_cancel_and_the_run_goes_on(
     page.get_by_role("button", name="Add the judge").click()
     expect(page.get_by_text("40 outputs: 40 calls; about")).to_be_visible()
     model.delay_s = 0.4
+    page.get_by_label("Guidelines: what decides the hard cases").fill("Not saved yet")
     page.get_by_role("button", name="Run it").click()
     bar = page.get_by_role("progressbar", name="Judging: Short: LLM grader")
     expect(bar).to_be_visible()
@@ -210,6 +211,7 @@ def test_a_budget_a_bar_a_cancel_and_the_run_goes_on(
     model.delay_s = 0.0
     page.get_by_role("button", name="Run it").click()
     expect(page.get_by_text(f"Of 40 outputs: {40 - N_LONG} pass, {N_LONG} fail.")).to_be_visible()
+    expect(page.get_by_label("Guidelines: what decides the hard cases")).to_have_value("Not saved yet")
     assert watched.wrong == []
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from panel.viewable import Viewable, Viewer
 
 from plumbline_app.components.controls import button
-from plumbline_app.components.grid import Grid, grid_column
+from plumbline_app.components.grid import COMING, Grid, grid_column
 from plumbline_app.components.layout import card, fill, line, place, stack
 from plumbline_app.components.library_form import LibraryForm
 from plumbline_app.components.words import notice, sentence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from plumbline_backend.grading import GradingProject
 
 COLUMNS = [
-    grid_column("Criterion", "name"),
+    grid_column("Criterion"),
     grid_column("Grades", "number", "Outputs with a grade in force; stale ones in brackets"),
     grid_column("Judges", "number"),
 ]
@@ -45,9 +45,11 @@ class CriteriaList(Viewer):
         self._on_open = on_open
         self._propose = propose
         self._ids: list[int] = []
-        self._grid = Grid(on_open=lambda row: on_open(self._ids[row]), caption="Criteria", rows_height=420)
+        self._grid = Grid(
+            on_open=lambda row: on_open(self._ids[row]), caption="Criteria", rows_height=420, empty=COMING
+        )
         self._more = place()
-        self._earlier = button("Dropped and merged", self._show_earlier)
+        self._earlier = button("Dropped and merged", self._show_earlier, visible=False)
 
     def __panel__(self) -> Viewable:
         shown = card(

@@ -16,6 +16,7 @@ tr.selected td { background: var(--pl-primary-soft); }
 tr.selected td:first-child { box-shadow: inset 3px 0 0 var(--pl-primary); }
 .clamp { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere;
   white-space: pre-wrap; min-width: 6ch; max-width: 60ch; }
+.long { min-width: 26ch; }
 .name { max-width: 30ch; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .none { color: var(--pl-muted); }
 .empty { padding: 28px 16px; color: var(--pl-muted); text-align: center; }
@@ -79,7 +80,7 @@ function draw(kind, value) {
     return link;
   }
   if (kind === "number") return document.createTextNode(String(value));
-  const text = make("div", kind === "name" ? "name" : "clamp", String(value));
+  const text = make("div", kind === "name" ? "name" : kind === "long" ? "clamp long" : "clamp", String(value));
   text.title = String(value).slice(0, 600);
   return text;
 }

@@ -13,7 +13,7 @@ from panel.custom import JSComponent
 from plumbline_app.components.charts import percent, percent_interval
 from plumbline_backend.domain.types import Interval, LabelClass
 
-CellKind = Literal["text", "name", "number", "image", "chip", "interval", "link"]
+CellKind = Literal["text", "long", "name", "number", "image", "chip", "interval", "link"]
 
 
 class GridColumn(TypedDict):
@@ -25,7 +25,7 @@ class GridColumn(TypedDict):
 
 
 def grid_column(label: str, kind: CellKind = "text", hint: str = "") -> GridColumn:
-    """A column of a `Grid`."""
+    """A column of a `Grid`. "text" wraps to two lines; "long" too, and stays wide enough to be read."""
     return {"label": label, "kind": kind, "hint": hint}
 
 

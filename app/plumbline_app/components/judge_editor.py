@@ -104,6 +104,15 @@ class JudgeEditor(Viewer):
         """Whether this judge is the one that is open."""
         return self._judge is not None and self._judge.id == judge_id
 
+    def refresh(self) -> None:
+        """Count its verdicts again after a run, and put away those that are shown; the fields stay as they are."""
+        if self._judge is None:
+            return
+        self._counts.object = sentence(verdicts_in_words(self._project, self._judge)).object
+        if self._judge.kind != "imported":
+            self._tell_estimate()
+        fill(self._verdicts)
+
     def put_code(self, code: str, explanation: str, shown: Sequence[int]) -> None:
         """Put drafted code into the editor; it is saved and run only when the person says so.
 
@@ -155,9 +164,10 @@ class JudgeEditor(Viewer):
         judge = self._judge
         if judge is None:
             return []
+        self._counts = sentence(verdicts_in_words(self._project, judge))
         show = button("Show what it said", self._show_verdicts)
         if judge.kind == "imported":
-            return [sentence(verdicts_in_words(self._project, judge)), line(show)]
+            return [self._counts, line(show)]
         self._again = checkbox("All outputs again", judge.kind == "head")
         self._again.param.watch(lambda _: self._tell_estimate(), "value")
         self._estimate = sentence("")
@@ -166,7 +176,7 @@ class JudgeEditor(Viewer):
         parts = [run, self._again, show]
         if judge.kind != "head":
             parts.append(button("Stress it", lambda: self._offer_stress(judge)))
-        return [sentence(verdicts_in_words(self._project, judge)), line(*parts), self._estimate]
+        return [self._counts, line(*parts), self._estimate]
 
     def _offer_stress(self, judge: GradingJudge) -> None:
         """Say what stress tests would take before anything is asked."""
@@ -241,7 +251,7 @@ class JudgeEditor(Viewer):
             grid_column("Verdict", "name"),
             grid_column("P(pass)", "number"),
             grid_column("Why"),
-            grid_column("Output"),
+            grid_column("Output", "long"),
         ]
         rows = [
             [

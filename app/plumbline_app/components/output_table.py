@@ -111,7 +111,7 @@ class OutputTable(Viewer):
         table = self._table
         judges = [grid_column(judge.name, "name") for judge in table.verdicts.judges]
         columns = [
-            grid_column("Output"),
+            grid_column("Output", "long"),
             grid_column("Grade", "name"),
             grid_column("Set", "name", "The chosen judges together"),
             *judges,

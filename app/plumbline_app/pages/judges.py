@@ -23,6 +23,7 @@ from plumbline_app.components.model_line import ModelLine
 from plumbline_app.components.scores_import import ScoresImport, scores_in_words
 from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.pages.grading_page import GradingPage
+from plumbline_app.pages.page import in_turn
 from plumbline_backend.domain.errors import NotFoundError, PlumblineError
 from plumbline_backend.domain.grades import Criterion, GradingJudge
 from plumbline_backend.domain.types import Job
@@ -31,6 +32,14 @@ from plumbline_backend.judges.llm.authoring import AssertionDraft, ProposedCrite
 
 NEW = -1
 """As the criterion of the address: one that is being written."""
+AT_THE_FOOT = {
+    "position": "sticky",
+    "bottom": "0",
+    "z-index": "5",
+    "max-height": "45vh",
+    "overflow": "auto",
+}
+"""News in sight wherever the page is scrolled to: what lies under it comes out at the end of the page."""
 JUDGE_COLUMNS = [
     grid_column("Judge", "name"),
     grid_column("Kind", "name"),
@@ -62,6 +71,7 @@ class JudgesPage(GradingPage):
         self._judges = place()
         self._judge = place()
         self._judge_editor: JudgeEditor | None = None
+        self._drawn: int | None = None
         keep_in_address(self, ["criterion", "judge"])
         self.every(POLL_MS, self._jobs.poll)
         body = pn.Row(
@@ -77,8 +87,12 @@ class JudgesPage(GradingPage):
             },
         )
         below = "What makes an output good, and who says whether it is."
-        news = stack(self._jobs, self._said, styles={"position": "sticky", "top": "0", "z-index": "5"})
-        return page_column(heading("Criteria and judges", below), self._model, news, body)
+        return page_column(
+            heading("Criteria and judges", below),
+            self._model,
+            body,
+            stack(self._jobs, self._said, styles=AT_THE_FOOT),
+        )
 
     def load(self) -> None:
         """Show what the address names, and take up a run that goes on."""
@@ -88,23 +102,41 @@ class JudgesPage(GradingPage):
         if running:
             self._jobs.follow(running[0], _job_heading(running[0]))
 
+    @in_turn
     def _draw(self) -> None:
-        """Everything anew, from the project as it is now."""
+        """Everything anew, from the project as it is now; what was typed and not saved is gone."""
         shown = self._shown_criterion()
         self._list.show(0 if shown is None else shown.id)
-        fill(self._editor, CriterionEditor(self.grading, self.session.person, shown, self._open_criterion))
         if shown is None:
             self._judge_editor = None
             fill(self._judges)
             fill(self._judge)
-            return
-        self._draw_judges(shown)
+        else:
+            self._draw_judges(shown)
+            self._draw_judge(shown)
+        self._draw_criterion(shown)  # last: whoever sees its name finds no button of another criterion below
+
+    def _draw_criterion(self, shown: Criterion | None) -> None:
+        self._drawn = None if shown is None else shown.id
+        fill(self._editor, CriterionEditor(self.grading, self.session.person, shown, self._criterion_changed))
+
+    def _draw_judge(self, shown: Criterion) -> None:
         found = next((j for j in self.grading.judges(shown.id) if j.id == self.judge), None)
         if found is None:
             self._judge_editor = None
             fill(self._judge)
         else:
             self._edit_judge(shown, found, found.kind)
+
+    @in_turn
+    def _refresh(self) -> None:
+        """What is only read, anew; what somebody is writing stays as it is."""
+        shown = self._shown_criterion()
+        self._list.show(0 if shown is None else shown.id)
+        if shown is not None:
+            self._draw_judges(shown)
+        if self._judge_editor is not None:
+            self._judge_editor.refresh()
 
     def _shown_criterion(self) -> Criterion | None:
         if self.criterion == NEW:
@@ -180,15 +212,34 @@ class JudgesPage(GradingPage):
             rows.append([judge.name, KIND_WORDS[judge.kind], passes, str(counts["error"]), not_run, by])
         return rows
 
+    @in_turn
     def _open_criterion(self, criterion_id: int) -> None:
         fill(self._said)
         self.param.update(criterion=criterion_id or NEW, judge=0)
         self._draw()
 
+    @in_turn
+    def _criterion_changed(self, criterion_id: int) -> None:
+        """After a change on the page: the same criterion keeps the judge that is open, and what is typed there."""
+        if criterion_id != self._drawn:
+            self._open_criterion(criterion_id)
+            return
+        fill(self._said)
+        self._refresh()
+        self._draw_criterion(self._shown_criterion())
+
+    @in_turn
     def _open_judge(self, judge_id: int) -> None:
         self.judge = judge_id
-        self._draw()
+        shown = self._shown_criterion()
+        if shown is None or shown.id != self._drawn:
+            self._draw()
+            return
+        self._judge_editor = None
+        self._refresh()
+        self._draw_judge(shown)
 
+    @in_turn
     def _new_judge(self, kind: str) -> None:
         shown = self._shown_criterion()
         if shown is None:
@@ -201,6 +252,7 @@ class JudgesPage(GradingPage):
         self.judge = 0
         self._edit_judge(shown, None, kind)
 
+    @in_turn
     def _bring(self, criterion: Criterion) -> None:
         fill(self._said)
         self.judge, self._judge_editor = 0, None
@@ -265,7 +317,7 @@ class JudgesPage(GradingPage):
             self._stressed(job)
         if job.kind != "judge":
             return
-        self._draw()
+        self._refresh()
         if told := run_in_words(job):
             fill(
                 self._said,
@@ -321,7 +373,9 @@ class JudgesPage(GradingPage):
     def _brought(self, job: Job) -> None:
         self._jobs.follow(None)
         if job.state == "done":
-            self._draw()
+            if self._judge_editor is None:
+                fill(self._judge)
+            self._refresh()
         fill(self._said, *scores_in_words(job))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import panel as pn
 from panel.viewable import Viewable, Viewer
@@ -37,6 +39,7 @@ class Page(Viewer):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self.drawing = threading.RLock()
 
     @property
     def project(self) -> Project:
@@ -62,3 +65,14 @@ class Page(Viewer):
     def every(self, period_ms: int, callback: Callable[[], None]) -> None:
         """Call `callback` in a thread every `period_ms` until the tab is gone. Call it from `__panel__`."""
         pn.state.add_periodic_callback(callback, period=period_ms)
+
+
+def in_turn(method: Callable[..., None]) -> Callable[..., None]:
+    """A method of a page that draws while no other such method does: `load`, jobs and clicks come in threads."""
+
+    @wraps(method)
+    def run(page: Page, *args: Any, **options: Any) -> None:
+        with page.drawing:
+            method(page, *args, **options)
+
+    return run

@@ -91,6 +91,28 @@ def test_whatever_code_does_is_said(server, code, state, note):
 
 
 @confined
+def test_each_validator_runs_in_a_process_of_its_own(server):
+    code = "import os\ndef check(output, context):\n    assert False, str(os.getpid())"
+    pids = [int(outcome.note) for _ in range(2) for outcome in server.run(code, TWO, QUICK)]
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+    assert not {os.getpid(), server._process.pid} & set(pids)
+
+
+@confined
+def test_a_printed_gigabyte_goes_nowhere_and_changes_no_verdict(server, capfd):
+    piece_by_piece = (
+        "def check(output, context):\n    for _ in range(1000):\n        print('x' * 1_000_000)\n"
+        "    return output == 'good'"
+    )
+    assert states(server.run(piece_by_piece, TWO, Limits(row_s=20, cpu_s=60))) == ["pass", "fail"]
+    at_once = "def check(output, context):\n    print('x' * 10**9)\n    return True"
+    outcomes = server.run(at_once, TWO, QUICK)
+    assert states(outcomes) == ["error", "error"]  # more than its memory
+    assert "MemoryError" in outcomes[0].note
+    assert capfd.readouterr() == ("", "")
+
+
+@confined
 def test_an_error_whose_own_words_fail(server):
     code = (
         "class E(Exception):\n    def __str__(self):\n        raise ValueError\n"
