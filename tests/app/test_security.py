@@ -128,6 +128,7 @@ WITH_MARKUP = {
     "app/plumbline_app/components/figures.py",
     "app/plumbline_app/components/item_detail.py",
     "app/plumbline_app/components/project_cards.py",
+    "app/plumbline_app/components/reasons.py",
 }
 """The only files that make markup; what they put into it goes through `html.escape`."""
 
