@@ -83,8 +83,12 @@ class Client:
         label_use: str = "reference",
         skip_bad_rows: bool = False,
         timeout_s: float = 3600.0,
+        embed: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Upload a file as a new project and wait for it. roles: a column's role where the guess is wrong."""
+        """Upload a file as a new project and wait for it.
+
+        roles: a column's role where the guess is wrong. embed: the sentence-embedding model of a text column.
+        """
         file = Path(path)
         with file.open("rb") as stream:
             upload = self._send(
@@ -97,6 +101,7 @@ class Client:
             "upload": upload["upload"],
             "name": name,
             "roles": dict(roles or {}),
+            "embed": dict(embed or {}),
             "label_use": label_use,
             "skip_bad_rows": skip_bad_rows,
         }

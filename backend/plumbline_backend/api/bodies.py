@@ -46,11 +46,16 @@ class ProjectsPage(BaseModel):
 
 
 class ImportIn(Body):
-    """An uploaded file as a new project. `roles`: a column's role where the guessed one is wrong."""
+    """An uploaded file as a new project.
+
+    `roles`: a column's role where the guessed one is wrong. `embed`: the sentence-embedding model, a folder of the
+    server or a name on the hub, for text columns whose words are not to be counted.
+    """
 
     upload: str
     name: Name
     roles: dict[str, str] = Field(default={}, max_length=10_000)
+    embed: dict[str, Annotated[str, Field(max_length=1_000)]] = Field(default={}, max_length=1_000)
     label_use: Literal["reference", "training", "ignore"] = "reference"
     kind: Annotated[str, Field(max_length=40)] = "choice"
     question: Text = ""

@@ -28,6 +28,7 @@ from plumbline_backend.api.uploads import job_out, receive_upload
 from plumbline_backend.criteria.settings import GRADE_PURPOSE
 from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.domain.types import COLUMN_ROLES, Column, Job, ProjectRow
+from plumbline_backend.pool.chosen import embedded
 from plumbline_backend.store.tokens import ApiToken
 from plumbline_backend.store.webhooks import Webhook
 from plumbline_backend.webhooks import checked_url
@@ -94,6 +95,7 @@ def _start_import(workspace: Workspace, body: ImportIn, caller: Caller) -> Job:
         kind=body.kind,
         text=body.question,
         on_problem="skip" if body.skip_bad_rows else "refuse",
+        features=[embedded(column, model) for column, model in body.embed.items()],
         by=None if caller.access.person is None else caller.person,
     )
 

