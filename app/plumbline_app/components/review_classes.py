@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from panel.viewable import Viewable, Viewer
 
-from plumbline_app.components.controls import button, text_field
+from plumbline_app.components.controls import button, text_field, typed
 from plumbline_app.components.job_row import JobRow
 from plumbline_app.components.layout import card, fill, line, place, stack
 from plumbline_app.components.tiles import Tiles, tile
@@ -92,7 +92,7 @@ class NewClasses(Viewer):
         made = place()
         make = button(
             f"Make a class of these {len(items):,}",
-            lambda: self._make(name.value, items, [shown[i] for i in tiles.marked], made),
+            lambda: self._make(typed(name), items, [shown[i] for i in tiles.marked_now()], made),
         )
         head = heading(f"Cluster {number}", f"{len(items):,} items; nearest to the centre first", level=2)
         return stack(head, tiles, line(name, make), made)

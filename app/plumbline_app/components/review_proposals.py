@@ -92,7 +92,7 @@ class Proposals(Viewer):
         group = self._group()
         if group is None or self._model is None or not self._shown:
             return
-        refused = [self._shown[i].item for i in self._tiles.marked if i < len(self._shown)]
+        refused = [self._shown[i].item for i in self._tiles.marked_now() if i < len(self._shown)]
         accepted = {p.item: p.proba for p in self._shown if p.item not in refused}
         try:
             done = self._project.desk.review.accept(

@@ -51,6 +51,11 @@ class Tiles(JSComponent):
         """Replace the tiles; nothing is marked or done."""
         self.param.update(tiles=[dict(each) for each in tiles], marked=[], done=[])
 
+    def marked_now(self) -> list[int]:
+        """Indices of the tiles marked on the screen; `marked` itself comes 50 ms late, see `controls.typed`."""
+        shown = [model.data.marked for model, _ in self._models.values()]
+        return list(shown[0] if shown else self.marked)
+
     def _handle_msg(self, data: Any) -> None:
         action = data.get("action") if isinstance(data, dict) else None
         index = data.get("index") if isinstance(data, dict) else None

@@ -77,14 +77,17 @@ class ReviewPage(Page):
             self._look()
 
     def _look(self) -> None:
-        """Announce a newer model; what is being read stays. Show the first one at once."""
+        """Announce a newer model; what is being read stays. Show the first one at once.
+
+        The pace is read at every look: its labels are written after the model that proposes them.
+        """
         model = self.project.desk.review.model()
-        if model is None or model.version == self._version:
+        if model is None:
             return
         if self._version == 0:
             self._show()
             return
-        self._newer.visible = True
+        self._newer.visible = model.version != self._version
         self._pace.show()
 
     def _open(self, item: int) -> None:
