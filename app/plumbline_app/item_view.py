@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import numpy as np
 
@@ -22,6 +22,8 @@ EXCERPT_LIMIT = 48
 SAMPLE_ITEMS = 600
 """Points of the pool behind a scatter plot: dense enough to show its shape, 10 kB a column."""
 DEFAULT_COLUMNS = 10
+PAGE_ROWS = 50
+"""Rows of a page of the Data page's table."""
 SHOWN_AS_CELL = ("numeric", "category", "metadata", "id")
 
 
@@ -61,6 +63,12 @@ def excerpt(project: Project, item: Item) -> dict[str, str]:
 def image_url(slug: str, position: int, column: str) -> str:
     """Where the browser gets an item's image."""
     return f"/api/projects/{quote(slug)}/items/{position}/image?column={quote(column, safe='')}"
+
+
+def data_url(slug: str, position: int) -> str:
+    """The Data page with this item open, on the page of its table that holds it."""
+    query = urlencode({"page": position // PAGE_ROWS + 1, "item": position})
+    return f"/p/{quote(slug)}/data?{query}"
 
 
 def layout(project: Project, chosen: Mapping[str, Any] | None) -> dict[str, Any]:

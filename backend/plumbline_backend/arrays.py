@@ -1,8 +1,7 @@
-"""Arrays on disk, read by threads of one process at a time."""
+"""Arrays on disk, read while other threads of the process parse too."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 ATTEMPTS = 5
-_lock = threading.Lock()
 
 
 def load_array(path: Path, mapped: bool = False) -> NDArray[Any]:
@@ -37,10 +35,9 @@ def _read(read: Callable[[], Any]) -> Any:
     numpy parses headers with `ast`, and CPython before 3.11.8 and 3.12.1 now and then raises a SystemError, "AST
     constructor recursion depth mismatch", where another thread parses too (gh-106905). It says nothing of the file.
     """
-    with _lock:
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return read()
-            except SystemError:
-                continue
-        return read()
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return read()
+        except SystemError:
+            continue
+    return read()

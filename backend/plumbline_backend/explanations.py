@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from plumbline_backend.arrays import load_array
 from plumbline_backend.domain.errors import InputError
 from plumbline_backend.heads.making import load_head
 from plumbline_backend.learn import TRAINED_ON
@@ -49,7 +50,7 @@ def explained(project: Project, position: int) -> Explanation | None:
     head = load_head(folder)
     features = project.pool.features.gather([position])
     pairs = head.explain(features[0].astype(np.float64))  # type: ignore[attr-defined]
-    items = np.load(folder / TRAINED_ON)
+    items = load_array(folder / TRAINED_ON)
     found = [(int(items[row]), weight) for row, weight in pairs if items[row] != position][:MOST]
     question = project.question()
     names = {c.id: c.name for c in question.classes}

@@ -1,4 +1,4 @@
-"""Classes on the Label page: named before the first answer, edited at any time, never taken away by a late answer."""
+"""Classes and guidelines on the Label page: written before or between answers, never taken away by a late answer."""
 
 from __future__ import annotations
 
@@ -106,3 +106,16 @@ def test_an_answer_that_was_overtaken_takes_no_class_away(
     label.settle()
     names = own_server.names("bare")
     assert [names[row["class_id"]] for row in label.history()] == ["good", "bad", "good"]
+
+
+def test_guidelines_and_the_list_of_keys(own_server: Server, labelling: OpenLabelling) -> None:
+    label = labelling(at=own_server).wait()
+    label.press("h")
+    label.page.get_by_role("button", name="Edit guidelines").click()
+    label.page.get_by_role("textbox", name="Guidelines").fill("A seven has a bar.")
+    label.page.get_by_role("button", name="Save").click()
+    expect(label.page.locator(".guideline")).to_have_text("A seven has a bar.")
+    label.press("?")
+    expect(label.page.get_by_role("dialog", name="Keys")).to_contain_text("undo your last answer")
+    label.press("Escape", "h")
+    expect(label.page.get_by_text("1,797 answered")).to_be_visible()

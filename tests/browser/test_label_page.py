@@ -234,19 +234,6 @@ def test_when_nothing_is_left_the_page_says_what_to_do(own_server: Server, label
     assert [row["state"] for row in label.history()] == ["answered", "skipped", "answered"]
 
 
-def test_guidelines_and_the_list_of_keys(own_server: Server, labelling: OpenLabelling) -> None:
-    label = labelling(at=own_server).wait()
-    label.press("h")
-    label.page.get_by_role("button", name="Edit guidelines").click()
-    label.page.get_by_role("textbox", name="Guidelines").fill("A seven has a bar.")
-    label.page.get_by_role("button", name="Save").click()
-    expect(label.page.locator(".guideline")).to_have_text("A seven has a bar.")
-    label.press("?")
-    expect(label.page.get_by_role("dialog", name="Keys")).to_contain_text("undo your last answer")
-    label.press("Escape", "h")
-    expect(label.page.get_by_text("1,797 answered")).to_be_visible()
-
-
 def test_a_person_chooses_columns_and_they_are_remembered(labelling: OpenLabelling) -> None:
     label = labelling("wine").wait()
     expect(label.page.locator(".scatter canvas")).to_be_visible()

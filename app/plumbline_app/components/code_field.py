@@ -6,13 +6,14 @@ from typing import Any
 
 import panel as pn
 
+from plumbline_app.components.controls import on_screen
+
 CODE_HEIGHT_PX = 260
 
 
 def typed_code(field: pn.widgets.CodeEditor) -> str:
     """What is in the editor now; see `controls.typed`."""
-    shown = [model.code_input for model, _ in field._models.values()]
-    return str((shown[0] if shown else field.value_input) or "")
+    return str(on_screen(field, lambda model: model.code_input, field.value_input) or "")
 
 
 def code_field(value: str, dark: bool, **options: Any) -> pn.widgets.CodeEditor:

@@ -52,8 +52,13 @@ def typed(field: pmui.TextInput | pmui.TextAreaInput) -> str:
     Panel hands a widget's value over 50 ms after it came, and a click at once: who types and clicks quickly would be
     read without the last words. The document itself has them already.
     """
-    shown = [model.data.value_input for model, _ in field._models.values()]
-    return str((shown[0] if shown else field.value_input) or "")
+    return str(on_screen(field, lambda model: model.data.value_input, field.value_input) or "")
+
+
+def on_screen(component: Any, read: Callable[[Any], Any], otherwise: Any) -> Any:
+    """What `read` finds in the component's model, which has what the browser sent already; `otherwise` before it is
+    drawn."""
+    return next((read(model) for model, _ in component._models.values()), otherwise)
 
 
 def radio(label: str, options: Mapping[str, Any], value: Any, **more: Any) -> pmui.RadioBoxGroup:

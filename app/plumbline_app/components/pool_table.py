@@ -14,9 +14,8 @@ from plumbline_app.components.grid import Grid, GridColumn, grid_column
 from plumbline_app.components.import_review import cell
 from plumbline_app.components.item_detail import item_detail
 from plumbline_app.components.layout import fill, line, place, stack
-from plumbline_app.components.reasons import PAGE_ROWS
 from plumbline_app.components.words import notice, sentence
-from plumbline_app.item_view import image_url
+from plumbline_app.item_view import PAGE_ROWS, image_url
 from plumbline_app.theme import SPACE_PX
 from plumbline_backend.domain.errors import PlumblineError
 from plumbline_backend.domain.types import Column, Item, Question

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import panel as pn
 from panel.viewable import Viewable
 
-from plumbline_app.item_view import image_url
+from plumbline_app.item_view import data_url, image_url
 from plumbline_backend.explanations import Explanation, Reason
 
 if TYPE_CHECKING:
     from plumbline_backend.project import Project
 
-PAGE_ROWS = 50
-"""Rows of a page of the Data page's table."""
 _STYLE = """
 :host { font-family: var(--pl-font); color: var(--pl-ink); font-size: 14px; }
 h3 { margin: 0 0 8px; font-size: 14px; }
@@ -43,11 +40,10 @@ def reasons_view(project: Project, found: Explanation) -> Viewable:
 
 
 def _reason(slug: str, reason: Reason, column: str | None, found: Explanation) -> str:
-    query = urlencode({"page": reason.position // PAGE_ROWS + 1, "item": reason.position})
     picture = (
         "" if column is None else f'<img alt="" src="{escape(image_url(slug, reason.position, column))}">'
     )
-    link = f'<a href="{escape(f"/p/{slug}/data?{query}")}">{picture}{escape(reason.key)}</a>'
+    link = f'<a href="{escape(data_url(slug, reason.position))}">{picture}{escape(reason.key)}</a>'
     return f"<li>{link}<span>{escape(reason.said)}, {escape(weight_in_words(reason, found))}</span></li>"
 
 

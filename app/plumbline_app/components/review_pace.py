@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from panel.viewable import Viewable, Viewer
@@ -14,6 +15,7 @@ from plumbline_app.components.layout import card, fill, line, place
 from plumbline_app.components.words import sentence
 from plumbline_app.theme import tokens
 from plumbline_backend.pace.control import PaceState
+from plumbline_backend.pace.pseudo import Live
 from plumbline_backend.registry import PACES
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class PacePanel(Viewer):
         self._facts = html_pane()
         self._chart = place()
         self._drawn = 0
+        self._shown: tuple[PaceState, Mapping[int, Live]] | None = None
 
     def __panel__(self) -> Viewable:
         return card(
@@ -54,12 +57,12 @@ class PacePanel(Viewer):
     def show(self) -> None:
         """Read state and figures anew; the chart only when a version has come."""
         pacing, review = self._project.loop.pacing, self._project.desk.review
-        state = pacing.state
+        state, live = self._shown = pacing.state, pacing.pseudo.live()
         self._switch.label = "Stop, and take all back" if state.mode == "on" else "Learn from proposals"
         self._explained.object = sentence(PACES.get(pacing.policy).explanation).object
         audited = review.audited()
-        n_pace = sum(not label.accepted for label in pacing.pseudo.live().values())
-        n_accepted = sum(label.accepted for label in pacing.pseudo.live().values())
+        n_accepted = sum(label.accepted for label in live.values())
+        n_pace = len(live) - n_accepted
         checked = (
             f"{percent(audited.value)} ({percent_interval(audited)}), n = {audited.n:,} blind checks"
             if audited.n
@@ -75,6 +78,11 @@ class PacePanel(Viewer):
             ]
         )
         self._draw_chart()
+
+    def changed(self) -> bool:
+        """Whether state or labels are others than those shown. Cheap while nothing was written."""
+        pacing = self._project.loop.pacing
+        return self._shown != (pacing.state, pacing.pseudo.live())
 
     def _draw_chart(self) -> None:
         rounds = self._project.desk.review.precision()

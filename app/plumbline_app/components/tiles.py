@@ -10,6 +10,7 @@ import param
 from panel.custom import JSComponent
 
 from plumbline_app.components.charts import percent
+from plumbline_app.components.controls import on_screen
 from plumbline_app.components.label_card import OwnLook
 from plumbline_app.item_view import excerpt, shown_columns
 from plumbline_backend.domain.schema import effective_keys
@@ -53,8 +54,7 @@ class Tiles(JSComponent):
 
     def marked_now(self) -> list[int]:
         """Indices of the tiles marked on the screen; `marked` itself comes 50 ms late, see `controls.typed`."""
-        shown = [model.data.marked for model, _ in self._models.values()]
-        return list(shown[0] if shown else self.marked)
+        return list(on_screen(self, lambda model: model.data.marked, self.marked))
 
     def _handle_msg(self, data: Any) -> None:
         action = data.get("action") if isinstance(data, dict) else None

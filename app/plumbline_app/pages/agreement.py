@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 
 import param
@@ -13,7 +12,7 @@ from plumbline_app.components.agreement_view import METHOD_WORDS, AgreementView
 from plumbline_app.components.controls import choice
 from plumbline_app.components.layout import fill, line, page_column, place
 from plumbline_app.components.words import heading, notice
-from plumbline_app.pages.page import Page
+from plumbline_app.pages.page import Page, in_turn
 from plumbline_app.theme import tokens
 from plumbline_backend.domain.errors import InputError, PlumblineError
 
@@ -31,7 +30,6 @@ class AgreementPage(Page):
     method = param.Selector(default="dawid_skene", objects=list(METHOD_WORDS.values()))
 
     def __panel__(self) -> Viewable:
-        self._drawing = threading.Lock()
         keep_in_address(self, ["method"])
         picked = choice("Answers are put together by", METHOD_WORDS, self.method, width=240)
         picked.param.watch(lambda event: self.param.update(method=event.new), "value")
@@ -44,25 +42,25 @@ class AgreementPage(Page):
         """Compare everybody; a second or two with many answers."""
         self._draw()
 
+    @in_turn
     def _draw(self) -> None:
-        with self._drawing:
-            fill(self._body)
-            try:
-                report = self.project.desk.trust.annotators(self.method)
-            except InputError as error:
-                fill(self._body, notice("Not put together this way", f"{error}.", tone="warn"))
-                return
-            if report.n_shared == 0:
-                n = len(report.annotators)
-                people = "1 person has" if n == 1 else f"{n:,} people have"
-                text = (
-                    f"{people} answered {report.n_items:,} items, none of them twice. Let several people answer the "
-                    "same items: set how many people are asked each item, or let a second person browse."
-                )
-                link = (f"/p/{self.session.slug}/label", "Go to labelling")
-                fill(self._body, notice("Nothing to compare yet", text, link=link))
-                return
-            fill(self._body, AgreementView(report, tokens(self.session.dark), self._settle))
+        fill(self._body)
+        try:
+            report = self.project.desk.trust.annotators(self.method)
+        except InputError as error:
+            fill(self._body, notice("Not put together this way", f"{error}.", tone="warn"))
+            return
+        if report.n_shared == 0:
+            n = len(report.annotators)
+            people = "1 person has" if n == 1 else f"{n:,} people have"
+            text = (
+                f"{people} answered {report.n_items:,} items, none of them twice. Let several people answer the "
+                "same items: set how many people are asked each item, or let a second person browse."
+            )
+            link = (f"/p/{self.session.slug}/label", "Go to labelling")
+            fill(self._body, notice("Nothing to compare yet", text, link=link))
+            return
+        fill(self._body, AgreementView(report, tokens(self.session.dark), self._settle))
 
     def _settle(self, item: int, class_id: str) -> None:
         try:

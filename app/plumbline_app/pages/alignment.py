@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import param
 from panel.viewable import Viewable
 
@@ -16,6 +14,7 @@ from plumbline_app.components.output_table import OutputTable
 from plumbline_app.components.systems_view import SystemsView
 from plumbline_app.components.words import heading, notice
 from plumbline_app.pages.grading_page import GradingPage
+from plumbline_app.pages.page import in_turn
 from plumbline_backend.judges.report import TARGET_WIDTH
 
 BELOW = "Every figure has an interval that holds under the way the outputs were drawn; unknown stays unknown."
@@ -35,7 +34,6 @@ class AlignmentPage(GradingPage):
     )
 
     def __panel__(self) -> Viewable:
-        self._drawing = threading.Lock()
         keep_in_address(self, ["width"])
         self._said = place()
         self._set = SetView(self.width / 100, self._choose_width)
@@ -54,16 +52,16 @@ class AlignmentPage(GradingPage):
         """Measure; takes a second or two with many judges."""
         self._draw()
 
+    @in_turn
     def _draw(self) -> None:
-        with self._drawing:
-            report = self.grading.alignment_report(self.width / 100)
-            fill(self._said, *self._next_steps(report.n_graded, len(report.chosen.judges)))
-            self._set.show(report)
-            self._judges.show(report)
-            self._chooser.show(report)
-            criteria = {each.id: each for each in [self.grading.overall(), *self.grading.criteria()]}
-            self._systems.show(self.grading.compare_systems(), criteria)
-            self._table.show()
+        report = self.grading.alignment_report(self.width / 100)
+        fill(self._said, *self._next_steps(report.n_graded, len(report.chosen.judges)))
+        self._set.show(report)
+        self._judges.show(report)
+        self._chooser.show(report)
+        criteria = {each.id: each for each in [self.grading.overall(), *self.grading.criteria()]}
+        self._systems.show(self.grading.compare_systems(), criteria)
+        self._table.show()
 
     def _choose_width(self, width: float) -> None:
         self.width = round(100 * width)

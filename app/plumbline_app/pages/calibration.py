@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from panel.viewable import Viewable
@@ -15,7 +14,7 @@ from plumbline_app.components.scope_card import ScopeCard
 from plumbline_app.components.upload import Upload
 from plumbline_app.components.words import heading, notice, sentence
 from plumbline_app.pages.grading_page import SECTIONS as GRADING_SECTIONS
-from plumbline_app.pages.page import Page
+from plumbline_app.pages.page import Page, in_turn
 from plumbline_app.session import Session
 from plumbline_app.theme import tokens
 from plumbline_backend.domain.errors import PlumblineError
@@ -57,7 +56,6 @@ class CalibrationPage(Page):
         return self.session.grading is None and self.project.kind.also_a_choice
 
     def __panel__(self) -> Viewable:
-        self._drawing = threading.Lock()
         self._keys: dict[str, str] = {}
         self._judges = several("Judges to compare", [], [], width=420)
         self._split = choice("Parted", SPLITS, next(iter(SPLITS.values())), width=260)
@@ -144,18 +142,18 @@ class CalibrationPage(Page):
             self._job_row.follow(None)
             self._draw()
 
+    @in_turn
     def _draw(self) -> None:
-        with self._drawing:
-            views = self.trust.measured()
-            fill(self._body)
-            if not views:
-                if self._keys:
-                    fill(self._body, sentence("Nothing is measured yet. Choose judges and press Measure."))
-                return
-            fill(
-                self._body,
-                CalibrationView(views, tokens(self.session.dark), self._use, self._used(), self.trust),
-            )
+        views = self.trust.measured()
+        fill(self._body)
+        if not views:
+            if self._keys:
+                fill(self._body, sentence("Nothing is measured yet. Choose judges and press Measure."))
+            return
+        fill(
+            self._body,
+            CalibrationView(views, tokens(self.session.dark), self._use, self._used(), self.trust),
+        )
 
     def _used(self) -> str:
         """The calibrator that the head is served with; "" for graders and for several classes an item."""

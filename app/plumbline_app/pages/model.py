@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import param
@@ -18,7 +17,7 @@ from plumbline_app.components.layout import fill, line, page_column, place
 from plumbline_app.components.model_report import ReportView
 from plumbline_app.components.stopping_panel import StoppingPanel
 from plumbline_app.components.words import heading, notice, sentence
-from plumbline_app.pages.page import Page
+from plumbline_app.pages.page import Page, in_turn
 from plumbline_app.theme import tokens
 from plumbline_backend.domain.errors import NotFoundError
 from plumbline_backend.domain.types import Job, ModelVersion
@@ -44,7 +43,6 @@ class ModelPage(Page):
     def __panel__(self) -> Viewable:
         self._shown: ModelVersion | None = None
         self._next_look = float("inf")
-        self._drawing = threading.Lock()
         self._job_row = JobRow(self.session.workspace.jobs, self._training_ended)
         self._train = button("Train now", self._train_now, strong=True, disabled=True)
         self._show = button("Show the newest", self._show_newest, visible=False)
@@ -128,22 +126,22 @@ class ModelPage(Page):
         else:
             self._draw()
 
+    @in_turn
     def _draw(self) -> None:
         """Measure the chosen version and put it on the page; one thread at a time."""
-        with self._drawing:
-            status, models = self.project.status(), self.project.models()
-            if not models:
-                self._standing.visible = False
-                fill(self._body, no_model(status, self.session.slug))
-                return
-            try:
-                self._shown = chosen(models, self.version)
-            except NotFoundError as error:
-                fill(self._body, notice("There is no such version", str(error)))
-                self._show.visible = True
-                return
-            self._standing.visible = True
-            self._measure(status, models, self._shown)
+        status, models = self.project.status(), self.project.models()
+        if not models:
+            self._standing.visible = False
+            fill(self._body, no_model(status, self.session.slug))
+            return
+        try:
+            self._shown = chosen(models, self.version)
+        except NotFoundError as error:
+            fill(self._body, notice("There is no such version", str(error)))
+            self._show.visible = True
+            return
+        self._standing.visible = True
+        self._measure(status, models, self._shown)
 
     def _measure(self, status: LoopStatus, models: list[ModelVersion], shown: ModelVersion) -> None:
         kind = self.project.kind

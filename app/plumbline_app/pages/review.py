@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from panel.viewable import Viewable
@@ -17,7 +16,7 @@ from plumbline_app.components.review_pace import PacePanel
 from plumbline_app.components.review_proposals import Proposals
 from plumbline_app.components.undo import Steps
 from plumbline_app.components.words import heading
-from plumbline_app.pages.page import Page
+from plumbline_app.pages.page import Page, in_turn
 
 LOOK_EVERY_S = 2.0
 BELOW = "The model proposes, you decide. A proposal that is accepted counts as the model's judgement, never as yours."
@@ -32,7 +31,6 @@ class ReviewPage(Page):
     def __panel__(self) -> Viewable:
         project, person = self.project, self.session.person
         judge = project.person(person)
-        self._lock = threading.Lock()
         self._next_look = float("inf")
         self._version = 0
         self._detail = place()
@@ -60,15 +58,15 @@ class ReviewPage(Page):
         self._show()
         self._next_look = time.monotonic()
 
+    @in_turn
     def _show(self) -> None:
-        with self._lock:
-            model = self.project.desk.review.model()
-            self._version = 0 if model is None else model.version
-            self._newer.visible = False
-            self._pace.show()
-            self._proposals.show()
-            self._again.show()
-            self._classes.show()
+        model = self.project.desk.review.model()
+        self._version = 0 if model is None else model.version
+        self._newer.visible = False
+        self._pace.show()
+        self._proposals.show()
+        self._again.show()
+        self._classes.show()
 
     def _tick(self) -> None:
         self._classes.job_row.poll()
@@ -79,7 +77,7 @@ class ReviewPage(Page):
     def _look(self) -> None:
         """Announce a newer model; what is being read stays. Show the first one at once.
 
-        The pace is read at every look: its labels are written after the model that proposes them.
+        The pace is looked at by itself: its labels are written after the model that proposes them.
         """
         model = self.project.desk.review.model()
         if model is None:
@@ -88,7 +86,8 @@ class ReviewPage(Page):
             self._show()
             return
         self._newer.visible = model.version != self._version
-        self._pace.show()
+        if self._newer.visible or self._pace.changed():
+            self._pace.show()
 
     def _open(self, item: int) -> None:
         shown = item_detail(self.project, item, lambda: fill(self._detail), answering=True)

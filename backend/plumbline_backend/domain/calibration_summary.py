@@ -168,6 +168,12 @@ def _part(name: str) -> Measure:
     return lambda cells: float(getattr(brier_parts(cells), name))
 
 
+def _null_of(part: str, drawn: Worlds) -> float:
+    """The mean of a part of the Brier score over samples of perfectly calibrated answers."""
+    measure = _part(part)
+    return float(np.mean([measure(sample) for sample in drawn.samples[0]]))
+
+
 def _resolution(cells: Cells, drawn: Worlds, rng: np.random.Generator) -> Figure:
     """A spread of accuracies, to which noise adds as it adds to an error: tests are inverted from no spread on.
 
@@ -175,10 +181,8 @@ def _resolution(cells: Cells, drawn: Worlds, rng: np.random.Generator) -> Figure
     way it is held in 95 % as given and in 94 % after temperature scaling (500 samples, n = 500). `wider` is below 1
     since the estimate is itself spread by noise: at 1.0 it was 96 and 97 % (250 samples, n = 300).
     """
-    measure = _part("resolution")
-    found = error_figure(measure, cells, flat_worlds(cells, rng), wider=0.95)
-    null = np.mean([measure(sample) for sample in drawn.samples[0]])
-    return found._replace(null=float(null))
+    found = error_figure(_part("resolution"), cells, flat_worlds(cells, rng), wider=0.95)
+    return found._replace(null=_null_of("resolution", drawn))
 
 
 def _uncertainty(cells: Cells, drawn: Worlds) -> Figure:
@@ -186,8 +190,8 @@ def _uncertainty(cells: Cells, drawn: Worlds) -> Figure:
     right = wilson(float(cells.right.sum()), round(cells.n))
     ends = [a * (1 - a) for a in (right.low, right.high)]
     high = 0.25 if right.low <= 0.5 <= right.high else max(ends)
-    null = np.mean([_part("uncertainty")(sample) for sample in drawn.samples[0]])
-    return Figure(_part("uncertainty")(cells), min(ends), high, float(null), round(cells.n))
+    value = _part("uncertainty")(cells)
+    return Figure(value, min(ends), high, _null_of("uncertainty", drawn), round(cells.n))
 
 
 def _spread_within(cells: Cells, drawn: Worlds) -> Figure:
@@ -198,8 +202,7 @@ def _spread_within(cells: Cells, drawn: Worlds) -> Figure:
     cells_in = np.diff(np.append(starts, len(cells.count)))
     squares = (cells.confidence - np.repeat(means, cells_in)) ** 2
     interval = skewed_mean(np.repeat(squares, cells.count.astype(np.int64)), low=0.0, high=0.25)
-    null = np.mean([_part("within_variance")(sample) for sample in drawn.samples[0]])
-    return _with_null(interval, float(null))
+    return _with_null(interval, _null_of("within_variance", drawn))
 
 
 _fast_sweep = partial(errors.ece_sweep, most_bins=128)

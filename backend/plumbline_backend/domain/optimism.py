@@ -35,7 +35,7 @@ only where 30 grades choose among judges that are no good."""
 DISCOUNT = 0.35
 """A held-out grade counts for less than one: the folds' choices share most of their grades, so they err together. At
 0.35 the 95 % intervals hold the truth in 0.94 to 0.99 of the repetitions, at 0.45 in 0.91 to 0.99, at 0.6 in 0.88 to
-0.98; figures in benchmarks/results/alignment_designs_best.json."""
+0.98; figures in benchmarks/results/selection_optimism_best.json."""
 
 
 def cross_validated(

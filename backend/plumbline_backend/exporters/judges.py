@@ -74,14 +74,15 @@ def export_notes(project: GradingProject, what: str) -> list[str]:
 
 def _pytest_notes(project: GradingProject, judges: list[GradingJudge]) -> list[str]:
     notes = [f"{judge.name}: left out: it is no code." for judge in judges if judge.kind != "assertion"]
-    table = project.verdict_table([judge for judge in judges if judge.kind == "assertion"])
-    for judge in judges:
-        if judge.kind == "assertion" and (n := table.counts(judge.id)["not run"]):
-            notes.append(
-                f"{judge.name}: was not run on {n:,} of {len(project.outputs()):,} outputs; those that it fails are "
-                "not marked as known, and their tests will be red."
-            )
-    return notes
+    assertions = [judge for judge in judges if judge.kind == "assertion"]
+    table, n_outputs = project.verdict_table(assertions), len(project.outputs())
+    not_run = {judge.name: table.counts(judge.id)["not run"] for judge in assertions}
+    return notes + [
+        f"{name}: was not run on {n:,} of {n_outputs:,} outputs; those that it fails are not marked as known, and "
+        "their tests will be red."
+        for name, n in not_run.items()
+        if n
+    ]
 
 
 def _with_criteria(project: GradingProject) -> list[tuple[GradingJudge, Criterion]]:

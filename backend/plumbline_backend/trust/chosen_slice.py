@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plumbline_backend.arrays import load_array
 from plumbline_backend.domain.calibration_slices import slice_parts
 from plumbline_backend.domain.calibration_summary import Summary, summarise, summarise_labels
-from plumbline_backend.domain.errors import InputError, NotFoundError, did_you_mean
+from plumbline_backend.domain.errors import InputError, did_you_mean
 from plumbline_backend.trust.calibration import CalibrationRun
+from plumbline_backend.trust.thresholds import read_shown
 
 Parts = dict[str, dict[str, int]]
 """For each column the parts of the items that it makes, in words, and how many items each has."""
@@ -45,12 +45,7 @@ def slice_summary(view: Mapping[str, Any], state: str, column: str, words: str) 
         raise InputError(f"column: found {column!r}; {did_you_mean(column, list(parts))}")
     if words not in parts[column]:
         raise InputError(f"value of {column}: found {words!r}; {did_you_mean(words, list(parts[column]))}")
-    folder = Path(view["folder"])
-    paths = [folder / view["shown"].get(each, "") for each in ("targets", state)]
-    paths.append(folder / view["part_files"][column])
-    if not all(path.is_file() for path in paths):
-        raise NotFoundError("these items were measured anew since; open the page again, or press Measure")
-    targets, proba, part = (load_array(path, mapped=True) for path in paths)
+    targets, proba, part = read_shown(view, state, view["part_files"][column])
     rows = np.flatnonzero(part == list(parts[column]).index(words))
     make = summarise_labels if targets.ndim == 2 else summarise
     return make(np.ascontiguousarray(proba[rows]), np.asarray(targets[rows]), np.random.default_rng(0))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plumbline_backend.arrays import load_array
 from plumbline_backend.domain.calibration_scores import CostCurve, OperatingPoint, cost_curve, operating_point
@@ -38,6 +39,18 @@ def keep_shown(run: CalibrationRun, folder: Path, name: str) -> dict[str, str]:
     return files
 
 
+def read_shown(view: Mapping[str, Any], state: str, *more: str) -> list[NDArray[Any]]:
+    """What `keep_shown` wrote: targets and the probabilities of a state, and `more` files of the folder, all mapped.
+
+    Raises NotFoundError when the run was replaced by a newer one.
+    """
+    files = view.get("shown", {})
+    paths = [Path(view["folder"]) / name for name in (files.get("targets", ""), files.get(state, ""), *more)]
+    if not all(path.is_file() for path in paths):
+        raise NotFoundError("these items were measured anew since; open the page again, or press Measure")
+    return [load_array(path, mapped=True) for path in paths]
+
+
 def decided(
     view: Mapping[str, Any], state: str, label_class: str, threshold: float, cost_fp: float, cost_fn: float
 ) -> Decided:
@@ -47,11 +60,7 @@ def decided(
     NotFoundError when the run was replaced by a newer one.
     """
     k = view["classes"].index(label_class)
-    folder, files = Path(view["folder"]), view.get("shown", {})
-    paths = [folder / files.get(each, "") for each in ("targets", state)]
-    if not all(path.is_file() for path in paths):
-        raise NotFoundError("these items were measured anew since; open the page again, or press Measure")
-    targets, proba = (load_array(path, mapped=True) for path in paths)
+    targets, proba = read_shown(view, state)
     happened = np.asarray(targets[:, k] > 0 if targets.ndim == 2 else targets == k)
     own = np.minimum(np.asarray(proba[:, k]), 1.0)
     return Decided(

@@ -28,6 +28,14 @@ def best_of_many(verdicts):
     return choose
 
 
+def some_graded(bad, n, generator):
+    """The grades of n outputs drawn at random, and which they are."""
+    grades = np.full(len(bad), UNGRADED, dtype=np.int8)
+    drawn = generator.choice(len(bad), n, replace=False)
+    grades[drawn] = bad[drawn]
+    return grades, drawn
+
+
 def test_the_winners_curse_is_gone():
     """20 judges, 16 grades: the apparent alignment is 0.1 too good in the mean, the corrected one is not."""
     generator = np.random.default_rng(4)
@@ -37,9 +45,7 @@ def test_the_winners_curse_is_gone():
         rates = generator.beta(2, 2, 20)[:, None], generator.beta(1.2, 4, 20)[:, None]
         draws = generator.random((20, 80))
         verdicts = np.where(bad, draws < rates[0], draws < rates[1])
-        grades = np.full(80, UNGRADED, dtype=np.int8)
-        drawn = generator.choice(80, 16, replace=False)
-        grades[drawn] = bad[drawn]
+        grades, drawn = some_graded(bad, 16, generator)
         chosen = best_of_many(verdicts)(grades)
         if chosen is None:
             continue
@@ -64,9 +70,7 @@ def test_judges_that_are_no_good_are_not_flattered():
     for _ in range(250):
         bad = generator.random(300) < 0.4
         verdicts = generator.random((30, 300)) < generator.uniform(0.1, 0.9, 30)[:, None]
-        grades = np.full(300, UNGRADED, dtype=np.int8)
-        drawn = generator.choice(300, 10, replace=False)
-        grades[drawn] = bad[drawn]
+        grades, _ = some_graded(bad, 10, generator)
         chosen = best_of_many(verdicts)(grades)
         if chosen is None:
             continue

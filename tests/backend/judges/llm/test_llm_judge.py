@@ -11,11 +11,9 @@ import pytest
 from llm_judging import (
     CANARY,
     N_OUTPUTS,
-    copied,
     judge_of,
     judging,
     opened,
-    prepare,
     run,
     verdict,
     within_a_loop,
@@ -26,16 +24,6 @@ from plumbline_backend.domain.errors import InputError, JobFailedError
 from plumbline_backend.jobs.executors import InlineExecutor
 from plumbline_backend.judges import drafting, exporting, llm_judge
 from plumbline_backend.workspace import open_workspace
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(tmp_path_factory.mktemp("llm_judge"))
-
-
-@pytest.fixture
-def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return copied(prepared, tmp_path, monkeypatch)
 
 
 def test_verdicts_go_into_the_ledger_with_their_reasons(folder: Path) -> None:

@@ -7,22 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from llm_judging import copied, judge_of, judging, opened, prepare, run, verdict
+from llm_judging import judge_of, judging, opened, run, verdict
 
 from llm_server import LlmServer, Turn
 from plumbline_backend.domain.errors import JobFailedError
 from plumbline_backend.domain.grades import Verdict
 from plumbline_backend.judges import llm_judge
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(tmp_path_factory.mktemp("llm_judge"))
-
-
-@pytest.fixture
-def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return copied(prepared, tmp_path, monkeypatch)
 
 
 def test_stress_tests_say_before_what_they_will_ask(folder: Path) -> None:
