@@ -16,7 +16,11 @@ Contexts = Callable[..., BrowserContext]
 
 @pytest.fixture(scope="module")
 def taught(server: Server) -> Server:
-    """The module's server once 120 digits were answered through it."""
+    """The module's server once 120 digits were answered through it.
+
+    With this penalty the held-out labels are predicted no worse with pseudo-labels, so that the pace takes some.
+    """
+    server.ask("/api/v1/projects/digits/head", {"head": "linear_softmax", "settings": {"l2": 1.0}})
     answer_digits(server, 120)
     return server
 
